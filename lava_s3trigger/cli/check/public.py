@@ -68,7 +68,7 @@ def check_entries(  # noqa: PLR0913 - the known parts of the realm
     Args:
         loaded: The entries, and the problems of their files.
         others: The other trigger entries of the table, in which nothing is looked for.
-        jobs: The job entries of the realm; None where nothing is known of them.
+        jobs: The job entries of the realm; None where they are not known.
         realm: Name of the realm.
         max_delay: Longest delay in seconds that an entry may ask for.
         workers: Workers that have a queue; None where that is not known.

@@ -115,10 +115,10 @@ def _others(bucket: Bucket, by: str, wanted: Wanted) -> list[Route]:
     A route that `connect` made is always one of them.
     """
     return [
-        each
-        for each in bucket.routes_by(by)
-        if (own := bucket.own_by(each)) != by
-        and (own or any(each.overlaps(route) for route in wanted.routes))
+        other
+        for other in bucket.routes_by(by)
+        if (own := bucket.own_by(other)) != by
+        and (own or any(other.overlaps(route) for route in wanted.routes))
     ]
 
 
@@ -146,7 +146,7 @@ def _require_removable(bucket: Bucket, route: Route) -> None:
                 " unsubscribe the function from the topic instead"
             )
     if route.rule and route.rule not in bucket.rules:
-        [rule] = [each for each in deployed.rules if each["Name"] == route.rule]
+        [rule] = [rule for rule in deployed.rules if rule["Name"] == route.rule]
         if bucket.name not in _buckets_of(read_pattern(rule)):
             raise RefusedError(
                 f"{route.told} cannot go, since it may carry events of other buckets: take"
@@ -168,12 +168,12 @@ def _without_target(bucket: Bucket, name: str) -> Change:
     if name in bucket.rules or before is None:
         return Change(RULE, name, None, before, None)
     names = _buckets_of(before["EventPattern"])
-    if others := [each for each in names if each != bucket.name]:
+    if others := [other for other in names if other != bucket.name]:
         detail = {**before["EventPattern"]["detail"], "bucket": {"name": others}}
         pattern = {**before["EventPattern"], "detail": detail}
         return Change(RULE, name, None, before, {**before, "EventPattern": pattern})
-    [rule] = [each for each in bucket.deployed.rules if each["Name"] == name]
-    kept = [each for each in before["Targets"] if each not in rule["Targets"]]
+    [rule] = [rule for rule in bucket.deployed.rules if rule["Name"] == name]
+    kept = [target for target in before["Targets"] if target not in rule["Targets"]]
     return Change(RULE, name, None, before, {**before, "Targets": kept})
 
 

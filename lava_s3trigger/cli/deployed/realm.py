@@ -138,8 +138,8 @@ class Deployment:
         """Return what a function makes of the realm, which is called once for a name."""
         if name not in self._answers:
             self._answers[name] = make()
-        found: T = self._answers[name]
-        return found
+        answer: T = self._answers[name]
+        return answer
 
     @cached_property
     def function(self) -> Json:
@@ -348,7 +348,7 @@ class Deployment:
             resource: An ARN.
             context: Values of condition keys, in lower case; conditions on others count as true.
         """
-        every = [each for found in self.role_policies.values() for each in found]
+        every = [statement for policy in self.role_policies.values() for statement in policy]
         return allowed_by(every, action, resource, self.role_context | dict(context or {}))
 
     @property
@@ -423,8 +423,8 @@ class Deployment:
         attributes = (answer or {}).get("Attributes", {})
         if attributes.get("FilterPolicyScope", "MessageAttributes") != "MessageAttributes":
             return {}
-        found: Json = json.loads(attributes.get("FilterPolicy") or "{}")
-        return found
+        policy: Json = json.loads(attributes.get("FilterPolicy") or "{}")
+        return policy
 
 
 def statements(policy: Any) -> list[Json]:
@@ -459,12 +459,12 @@ def find_realm(realm: str | None, function: str | None) -> tuple[str, str]:
 
 
 def allowed_by(
-    found: Iterable[Json], action: str, resource: str, context: Mapping[str, list[str]]
+    role_statements: Iterable[Json], action: str, resource: str, context: Mapping[str, list[str]]
 ) -> bool:
     """Return whether statements of a role's policies allow an action on a resource."""
     effects = {
         statement.get("Effect")
-        for statement in found
+        for statement in role_statements
         if is_about(statement, action, resource)
         and holds(statement.get("Condition") or {}, context)
     }
@@ -472,7 +472,7 @@ def allowed_by(
 
 
 def is_about(statement: Json, action: str, resource: str) -> bool:
-    """Return whether a statement is about an action on a resource, but for its condition."""
+    """Return whether a statement is about an action on a resource, except its condition."""
     return all(
         matches_any(listed(statement[name]), value)
         if name in statement
@@ -496,7 +496,7 @@ def _passes(operator: str, wanted: list[Any], values: list[str]) -> bool:
         return (str(wanted[0]).lower() == "true") is not bool(values)
     if not values and operator.endswith("ifexists"):
         return True
-    return any(matches_any([str(each) for each in wanted], value) for value in values) is not (
+    return any(matches_any([str(text) for text in wanted], value) for value in values) is not (
         "not" in operator
     )
 

@@ -34,7 +34,7 @@ class Caller:
     context: Mapping[str, str | None] = field(default_factory=dict)
     """Values of the keys of conditions, in lower case; None for a key that the call lacks.
 
-    Nothing is known of other keys."""
+    The values of other keys are unknown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class Verdict:
     """What statements say of a call."""
 
     is_allowed: bool
-    """Whether one allows it; a condition of which nothing is known is taken to hold."""
+    """Whether one allows it. A condition on an unknown value counts as true."""
     denied_by: Json | None
     """The statement that denies it, for certain."""
 

@@ -92,7 +92,7 @@ def check(
 
     Args:
         severity: How bad it is.
-        needs: The IAM actions that it needs, beside reading the function's configuration.
+        needs: The IAM actions that it needs, in addition to reading the function's configuration.
         of_function: Whether it is made only if there is a function.
     """
 

@@ -49,23 +49,23 @@ def run(  # noqa: PLR0913 - the options
         )
     name, function = find_realm(realm, function_name)
     deployed = Deployment(Aws(profile, region, endpoint_url), name, function)
-    chosen = [each for each in CHECKS.values() if not select or each.name in select]
-    found = diagnose(deployed, chosen)
+    chosen = [check for check in CHECKS.values() if not select or check.name in select]
+    diagnosis = diagnose(deployed, chosen)
     with opened(output) as file:
         if format_ == "json":
-            _write_json(file, deployed, found)
+            _write_json(file, deployed, diagnosis)
         elif format_ == "github":
-            _write_github(file, found)
+            _write_github(file, diagnosis)
         else:
-            write_page(file, _lines(deployed, found))
-    if any(is_at_least(each.severity, fail_on) for each in found.findings):
+            write_page(file, _lines(deployed, diagnosis))
+    if any(is_at_least(finding.severity, fail_on) for finding in diagnosis.findings):
         return NO
-    return COULD_NOT_TELL if found.unread else YES
+    return COULD_NOT_TELL if diagnosis.unread else YES
 
 
-def _lines(deployed: Deployment, found: Diagnosis) -> Iterator[Line]:
+def _lines(deployed: Deployment, diagnosis: Diagnosis) -> Iterator[Line]:
     explained: set[str] = set()
-    for finding in found.findings:
+    for finding in diagnosis.findings:
         head = Piece(f"{finding.severity} ", STYLES[finding.severity])
         yield line(head, f"{finding.rule}: {finding.subject}: {finding.message}")
         if finding.rule not in explained:
@@ -74,16 +74,16 @@ def _lines(deployed: Deployment, found: Diagnosis) -> Iterator[Line]:
         yield from (line(f"$ {command}", indent=2) for command in finding.command.splitlines())
         if finding.cause:
             yield line(f"corrected by the commands of {finding.cause}", indent=2)
-    for unread in found.unread:
+    for unread in diagnosis.unread:
         yield styled(f"could not tell {unread.check.name}: needs {unread.action}", "magenta")
-    count = len(found.findings)
+    count = len(diagnosis.findings)
     told = "nothing wrong was found" if not count else f"{count} findings"
-    if found.unread:
-        told += f"; {len(found.unread)} checks could not be made"
+    if diagnosis.unread:
+        told += f"; {len(diagnosis.unread)} checks could not be made"
     yield line(f"{deployed.function_name}: {told}")
 
 
-def _write_json(file: TextIO, deployed: Deployment, found: Diagnosis) -> None:
+def _write_json(file: TextIO, deployed: Deployment, diagnosis: Diagnosis) -> None:
     write_json(
         file,
         {
@@ -99,22 +99,24 @@ def _write_json(file: TextIO, deployed: Deployment, found: Diagnosis) -> None:
                     "command": finding.command,
                     "cause": finding.cause,
                 }
-                for finding in found.findings
+                for finding in diagnosis.findings
             ],
             "unreadable": [
                 {"check": unread.check.name, "action": unread.action, "reason": unread.reason}
-                for unread in found.unread
+                for unread in diagnosis.unread
             ],
         },
     )
 
 
-def _write_github(file: TextIO, found: Diagnosis) -> None:
+def _write_github(file: TextIO, diagnosis: Diagnosis) -> None:
     findings: list[Finding] = [
-        replace(each, message=f"{each.message}. {each.why}\n{each.command or each.cause}")
-        for each in found.findings
+        replace(
+            finding, message=f"{finding.message}. {finding.why}\n{finding.command or finding.cause}"
+        )
+        for finding in diagnosis.findings
     ]
-    for unread in found.unread:
+    for unread in diagnosis.unread:
         message = f"could not tell: needs {unread.action}"
         findings.append(Finding(rule=unread.check.name, severity="warning", message=message))
     write_github(file, findings)

@@ -1,6 +1,6 @@
 """The JSON Schema of entries, made from the definitions of the function's own readers.
 
-It refuses what the function refuses once an entry is enabled, but for what a schema cannot
+It refuses what the function refuses once an entry is enabled, except what a schema cannot
 say: see docs/command-line.md.
 """
 

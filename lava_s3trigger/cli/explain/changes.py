@@ -120,7 +120,7 @@ class _Changes:
 
     def helpful(self) -> list[Change]:
         trials = sorted(self._trials(), key=lambda trial: trial.size)
-        found: list[Change] = []
+        all_changes: list[Change] = []
         helped: set[tuple[int, str]] = set()
         seen: set[tuple[str, str]] = set()
         for trial in trials:
@@ -130,11 +130,11 @@ class _Changes:
             seen.add(known)
             if len(seen) > MAX_TRIALS:
                 break
-            made = self._tried_out(trial)
-            if made:
+            trial_changes = self._tried_out(trial)
+            if trial_changes:
                 helped.add((trial.size, trial.subject))
-                found += made
-        return found
+                all_changes += trial_changes
+        return all_changes
 
     def _tried_out(self, trial: _Trial) -> list[Change]:
         """Return what a trial brings: a change for each trigger that dispatches more."""
@@ -150,24 +150,27 @@ class _Changes:
         for trigger_id, job_id in more.elements():
             by_trigger.setdefault(trigger_id, []).append(job_id)
         if trial.entry is None:
-            return [Change(each, trial.text, tuple(jobs)) for each, jobs in by_trigger.items()]
+            return [
+                Change(trigger_id, trial.text, tuple(jobs))
+                for trigger_id, jobs in by_trigger.items()
+            ]
         owner = _id_of(trial.entry)
-        jobs = tuple(job for each in by_trigger.values() for job in each)
+        jobs = tuple(job for job_ids in by_trigger.values() for job in job_ids)
         return [Change(owner, trial.text, jobs)] if jobs else []
 
     def _with(self, trial: _Trial) -> list[Entry]:
         """Return the entries that decide on a trial.
 
-        An entry dispatches or not whatever stands beside it; only others at longer prefixes
-        matter, since they hide it, and one of each prefix is enough for that.
+        Whether an entry dispatches depends on no other entry, except those at longer prefixes,
+        which hide it. One of each prefix is enough for that.
         """
         if trial.event:
             return self._at(frozenset(prefixes(trial.event.key)))
-        others = [each for each in self._reachable if each is not trial.entry]
+        others = [entry for entry in self._reachable if entry is not trial.entry]
         if trial.entry is None or trial.item is None:
             return others
         changed = replace(trial.entry, item=trial.item)
-        hiding = {each.text("prefix"): each for each in others}
+        hiding = {entry.text("prefix"): entry for entry in others}
         return [*hiding.values(), changed]
 
     def _dispatched(self, decision: Decision) -> Counter[tuple[str, str]]:
@@ -180,17 +183,21 @@ class _Changes:
         )
 
     def _trials(self) -> Iterator[_Trial]:
-        deciding = {each.trigger_id: each for each in self._decision.triggers}
+        deciding = {trigger.trigger_id: trigger for trigger in self._decision.triggers}
         level = self._decision.prefixes[-1] if self._decision.entries else None
         for entry in self._reachable:
-            found = deciding.get(str(entry.id))
+            decided = deciding.get(str(entry.id))
             # Next to a dispatch, what is skipped is left alone: it may well be meant so.
-            if self._before and (found is None or found.outcome == "skipped"):
+            if self._before and (decided is None or decided.outcome == "skipped"):
                 continue
             if entry.text("prefix") == level:
-                if found is None or found.ended or any(not job.dispatch for job in found.jobs):
+                if (
+                    decided is None
+                    or decided.ended
+                    or any(not job.dispatch for job in decided.jobs)
+                ):
                     yield from _of_fields(entry, self._event)
-                for job in found.jobs if found else ():
+                for job in decided.jobs if decided else ():
                     if not (self._before and job.outcome == "skipped"):
                         yield from self._of_job(entry, job)
         if not self._before:
@@ -206,11 +213,11 @@ class _Changes:
         levels: dict[str, list[Entry]] = {}
         for entry in self._reachable:
             levels.setdefault(entry.item["prefix"]["S"], []).append(entry)
-        first, *hidden = [levels[each] for each in self._tried if each in levels] or [[]]
-        for entry in (each for level in hidden for each in level):
+        first, *hidden = [levels[prefix] for prefix in self._tried if prefix in levels] or [[]]
+        for entry in (entry for level in hidden for entry in level):
             yield _set(MOVE, entry, "prefix", first[0].item["prefix"]["S"])
         if len(first) == 1 and hidden:
-            names = ", ".join(_json(name) for name in sorted(str(each.id) for each in hidden[0]))
+            names = ", ".join(_json(name) for name in sorted(str(entry.id) for entry in hidden[0]))
             text = f"remove the entry: it hides {names}"
             yield _Trial(UNHIDE, str(first[0].id), text, first[0])
 
@@ -282,13 +289,13 @@ def _corrected(name: str, value: Any, event: S3Event, prefix: str) -> Iterator[A
             yield from guesses.sizes(value)
         elif kind and isinstance(seen := getattr(event, kind.of), str):
             written = [value] if isinstance(value, str) else value
-            if isinstance(written, list) and all(isinstance(each, str) for each in written):
-                found = (
+            if isinstance(written, list) and all(isinstance(pattern, str) for pattern in written):
+                guessed = (
                     guesses.event_types(written, seen)
                     if kind.of == "event_type"
                     else guesses.patterns(written, seen, event.bucket, prefix)
                 )
-                yield from (each[0] if len(each) == 1 else each for each in found if each)
+                yield from (guess[0] if len(guess) == 1 else guess for guess in guessed if guess)
     elif name == "delay":
         yield from guesses.durations(value)
     elif name == "job_id" and isinstance(value, (int, float)):
@@ -306,7 +313,7 @@ def _renamed_job(entry: Entry, job: JobDecision, known: list[str]) -> Iterator[A
     job_ids = [value] if isinstance(value, str) else value
     # Not of a template, which was meant to make different ids.
     if isinstance(job_ids, list) and job_ids[job.position : job.position + 1] == [job.job_id]:
-        for better in guesses.names(job.job_id, [each for each in known if each]):
+        for better in guesses.names(job.job_id, [job_id for job_id in known if job_id]):
             corrected = [*job_ids[: job.position], better, *job_ids[job.position + 1 :]]
             yield corrected[0] if isinstance(value, str) else corrected
 
@@ -317,17 +324,17 @@ def _set(size: int, entry: Entry, name: str, value: Any) -> _Trial:
 
 
 def _removed(size: int, entry: Entry, name: str, inner: str | None = None) -> _Trial:
-    item = {each: value for each, value in entry.item.items() if each != name}
+    item = {key: value for key, value in entry.item.items() if key != name}
     path = name
     if inner is not None:
         members = entry.item[name]["M"]
-        item[name] = {"M": {each: value for each, value in members.items() if each != inner}}
+        item[name] = {"M": {member: value for member, value in members.items() if member != inner}}
         path = f"{name}.{inner}"
     return _Trial(size, f"{_id_of(entry)}.{path}", f"remove {path}", entry, item)
 
 
 def _renamed(entry: Entry, name: str, better: str) -> _Trial:
-    item = {better if each == name else each: value for each, value in entry.item.items()}
+    item = {better if field == name else field: value for field, value in entry.item.items()}
     return _Trial(MEND, f"{_id_of(entry)}.{name}", f"rename {name} to {better}", entry, item)
 
 
@@ -348,7 +355,7 @@ def _with_key(event: S3Event, key: str) -> S3Event | None:
 
 def _free_id(trigger_id: str, taken: Container[str]) -> str:
     ids = (f"{trigger_id}-{number}" for number in itertools.count(2))
-    return next(each for each in ids if each not in taken)
+    return next(new_id for new_id in ids if new_id not in taken)
 
 
 def _id_of(entry: Entry) -> str | None:

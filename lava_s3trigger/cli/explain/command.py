@@ -41,8 +41,8 @@ def explain(ctx: click.Context, /, **options: Any) -> int:
     saw, the messages, and changes of entries that would make it dispatch. Each
     change was tried with the function's own code.
 
-    An object is taken as put now, with 1 byte, unless options say otherwise;
-    where AWS is at hand, S3 is asked about it.
+    An object is assumed to be put now, with 1 byte, unless options say otherwise;
+    where AWS is available, S3 is asked about it.
 
     With a realm, the deployed function, the queues of workers, and the routes of
     the bucket are looked at: with --realm on the command line, or if entries come

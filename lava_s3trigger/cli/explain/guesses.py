@@ -1,6 +1,6 @@
-"""Mends of what people often write amiss in an entry: guesses, which the decider must confirm.
+"""Guesses at what was meant by what people often write wrong; the decider must confirm them.
 
-Each function yields values to try in place of one that stands in an entry, the likeliest
+Each function yields values to try in place of one that is in an entry, the likeliest
 first. None knows whether a value helps.
 """
 
@@ -38,14 +38,14 @@ _SAME_KINDS: Final = (
 
 
 def buckets(text: str) -> Iterator[str]:
-    """Yield names of buckets for one written as a URI, an ARN, a host name, or amiss."""
+    """Yield names of buckets for one written as a URI, an ARN, a host name, or otherwise wrong."""
     stripped = text[:_MAX_WRITTEN].strip()
     scheme = _SCHEME.match(stripped)
     bare = stripped[scheme.end() if scheme else 0 :].partition("/")[0]
     host, mark, domain = bare.partition(".s3")
-    for each in (stripped, bare, host if mark and "amazonaws" in domain else bare):
-        yield each
-        yield each.lower()
+    for name in (stripped, bare, host if mark and "amazonaws" in domain else bare):
+        yield name
+        yield name.lower()
 
 
 def prefixes(text: str, bucket: str, tried: Collection[str]) -> Iterator[str]:
@@ -58,14 +58,20 @@ def prefixes(text: str, bucket: str, tried: Collection[str]) -> Iterator[str]:
     """
     if len(text) > _MAX_PREFIX_CHARACTERS:
         return
-    by_likeness = {_likeness(each): each for each in reversed(list(tried))}
-    for form in _chained(text, (*_AMISS, lambda each: _without_bucket(each, bucket))):
+    by_likeness = {_likeness(prefix): prefix for prefix in reversed(list(tried))}
+    for form in _chained(text, (*_CORRECTIONS, lambda text: _without_bucket(text, bucket))):
         stripped = form.strip("/")
-        for each in (form, stripped, f"/{stripped}", _without_glob(form), _without_glob(stripped)):
-            found = each if each in tried else by_likeness.get(_likeness(each))
-            if found:
-                yield found
-    longer = [each for each in tried if text and each.startswith(text)]
+        for candidate in (
+            form,
+            stripped,
+            f"/{stripped}",
+            _without_glob(form),
+            _without_glob(stripped),
+        ):
+            prefix = candidate if candidate in tried else by_likeness.get(_likeness(candidate))
+            if prefix:
+                yield prefix
+    longer = [prefix for prefix in tried if text and prefix.startswith(text)]
     yield from longer[:0:-1]  # folders, the shortest first; the first is the key
     if longer and (folder := text.rpartition("/")[0]):
         yield folder
@@ -85,57 +91,61 @@ def patterns(written: list[str], value: str, bucket: str, prefix: str) -> Iterat
         prefix: That of the entry.
     """
     kept = [
-        each for each in written if not _MEANT_OTHERWISE.search(each) and can_match(each, prefix)
+        pattern
+        for pattern in written
+        if not _MEANT_OTHERWISE.search(pattern) and can_match(pattern, prefix)
     ]
-    for found in _patterns(written, value, bucket):
-        yield [*dict.fromkeys([*kept, *found])]
+    for guess in _patterns(written, value, bucket):
+        yield [*dict.fromkeys([*kept, *guess])]
 
 
 def _patterns(written: list[str], value: str, bucket: str) -> Iterator[list[str]]:
-    if any(len(each) > _MAX_WRITTEN for each in written):
+    if any(len(pattern) > _MAX_WRITTEN for pattern in written):
         return
     singles: tuple[Callable[[str], str], ...] = (
-        *_AMISS,
-        lambda each: each.strip("\"'"),
-        lambda each: _without_bucket(each, bucket),
-        lambda each: each.removeprefix("/"),
-        lambda each: each.replace("**/", "*"),
-        lambda each: each.replace("%", "*"),
+        *_CORRECTIONS,
+        lambda pattern: pattern.strip("\"'"),
+        lambda pattern: _without_bucket(pattern, bucket),
+        lambda pattern: pattern.removeprefix("/"),
+        lambda pattern: pattern.replace("**/", "*"),
+        lambda pattern: pattern.replace("%", "*"),
         _of_regular_expression,
     )
     for single in singles:
-        mended = [single(each) for each in written]
-        if mended != written:
-            yield mended
-            yield [_in_case(each, value) for each in mended]
-    yield [_in_case(each, value) for each in written]
-    yield [each for written_one in written for each in _expanded(written_one)]
-    yield [each for written_one in written for each in re.split(r"[,;|\s]\s*", written_one) if each]
-    yield [_of_bytes(each, value) for each in written]
+        corrected = [single(pattern) for pattern in written]
+        if corrected != written:
+            yield corrected
+            yield [_in_case(pattern, value) for pattern in corrected]
+    yield [_in_case(pattern, value) for pattern in written]
+    yield [pattern for written_one in written for pattern in _expanded(written_one)]
+    yield [part for written_one in written for part in re.split(r"[,;|\s]\s*", written_one) if part]
+    yield [_of_bytes(pattern, value) for pattern in written]
     for before, after in (("*/", ""), ("*", ""), ("*.", ""), ("", "*"), ("", "/*"), ("*", "*")):
-        yield [f"{before}{each}{after}" for each in written]
+        yield [f"{before}{pattern}{after}" for pattern in written]
 
 
 def event_types(written: list[str], value: str) -> Iterator[list[str]]:
     """Yield lists of patterns of event types, for a type that they do not match."""
-    if any(len(each) > _MAX_WRITTEN for each in written):
+    if any(len(pattern) > _MAX_WRITTEN for pattern in written):
         return
-    yield [each.removeprefix("s3:") for each in written]
-    yield [_in_case(each.strip().removeprefix("s3:"), value) for each in written]
-    yield [each for written_one in written for each in re.split(r"[,;|\s]\s*", written_one) if each]
-    yield [f"{each.removeprefix('s3:').removesuffix(':')}:*" for each in written]
-    kind = next((each for each in _SAME_KINDS if value.lower().startswith(each)), None)
-    if kind and any(word in each.lower() for each in written for word in kind):
+    yield [pattern.removeprefix("s3:") for pattern in written]
+    yield [_in_case(pattern.strip().removeprefix("s3:"), value) for pattern in written]
+    yield [part for written_one in written for part in re.split(r"[,;|\s]\s*", written_one) if part]
+    yield [f"{pattern.removeprefix('s3:').removesuffix(':')}:*" for pattern in written]
+    kind = next(
+        (beginnings for beginnings in _SAME_KINDS if value.lower().startswith(beginnings)), None
+    )
+    if kind and any(word in pattern.lower() for pattern in written for word in kind):
         yield [*written, f"{value.partition(':')[0]}*"]
 
 
 def sizes(written: Any) -> Iterator[str]:
-    """Yield sizes for one whose unit is written amiss."""
+    """Yield sizes for one whose unit is written wrong."""
     yield from _quantities(written, units._BYTES, {"BYTES": "B", "BYTE": "B"})  # noqa: SLF001 - the one list of units
 
 
 def durations(written: Any) -> Iterator[str]:
-    """Yield durations for one whose unit is written amiss."""
+    """Yield durations for one whose unit is written wrong."""
     words = {"SEC": "s", "SECS": "s", "SECOND": "s", "SECONDS": "s", "MIN": "m", "MINS": "m"}
     words |= {"MINUTE": "m", "MINUTES": "m"}
     yield from _quantities(written, units._SECONDS, words)  # noqa: SLF001 - as above
@@ -146,7 +156,7 @@ def names(written: str, known: Collection[str]) -> Iterator[str]:
     """Yield known names that are close to one that is not known."""
     from lava_s3trigger.cli.output.suggestions import near  # noqa: PLC0415 - start-up
 
-    folded = {each.casefold(): each for each in known}
+    folded = {name.casefold(): name for name in known}
     if written.casefold() in folded:
         yield folded[written.casefold()]
     yield from near(written[:_MAX_WRITTEN], known, most=3)
@@ -154,29 +164,29 @@ def names(written: str, known: Collection[str]) -> Iterator[str]:
 
 def keys(key: str) -> Iterator[str]:
     """Yield keys for one that was percent-encoded by hand, or begins with a slash."""
-    for each in (unquote(key), unquote_plus(key), key.lstrip("/")):
-        if each != key and "\ufffd" not in each:
-            yield each
+    for guess in (unquote(key), unquote_plus(key), key.lstrip("/")):
+        if guess != key and "\ufffd" not in guess:
+            yield guess
 
 
-_AMISS: Final[tuple[Callable[[str], str], ...]] = (
+_CORRECTIONS: Final[tuple[Callable[[str], str], ...]] = (
     str.strip,
     unquote,
     unquote_plus,
-    lambda each: each.removeprefix("./"),
-    lambda each: unicodedata.normalize("NFC", each),
-    lambda each: unicodedata.normalize("NFD", each),
+    lambda text: text.removeprefix("./"),
+    lambda text: unicodedata.normalize("NFC", text),
+    lambda text: unicodedata.normalize("NFD", text),
 )
-"""What may be amiss in a prefix and in a pattern."""
+"""Corrections of what may be wrong in a prefix and in a pattern."""
 
 
 def _chained(text: str, changes: Iterable[Callable[[str], str]]) -> list[str]:
-    """Return what changes make of a text, each by itself and one after another."""
-    found = dict.fromkeys([text])
+    """Return what changes make of a text, each separately and one after another."""
+    forms = dict.fromkeys([text])
     for _ in range(2):
-        for each in list(found):
-            found |= dict.fromkeys(change(each) for change in changes)
-    return list(found)
+        for form in list(forms):
+            forms |= dict.fromkeys(change(form) for change in changes)
+    return list(forms)
 
 
 def _likeness(text: str) -> str:
@@ -190,8 +200,8 @@ def _without_bucket(text: str, bucket: str) -> str:
 
 def _without_glob(text: str) -> str:
     """Return the folders before the first that has a wildcard."""
-    found = _GLOB.search(text)
-    return text[: found.start()].rpartition("/")[0] if found else text
+    wildcard = _GLOB.search(text)
+    return text[: wildcard.start()].rpartition("/")[0] if wildcard else text
 
 
 def _in_case(pattern: str, value: str) -> str:
@@ -200,17 +210,17 @@ def _in_case(pattern: str, value: str) -> str:
     if "?" in pattern or "[" in pattern or len(folded) != len(value):
         return pattern
     *firsts, last = pattern.lower().split("*")
-    found, start = [], 0
+    cased, start = [], 0
     for number, piece in enumerate(firsts):
         at = folded.find(piece, start)
         if at < 0 or (number == 0 and at):
             return pattern
         start = at + len(piece)
-        found.append(value[at:start])
+        cased.append(value[at:start])
     at = len(value) - len(last)
     if at < start or (not firsts and at) or not folded.endswith(last):
         return pattern
-    return "*".join([*found, value[at:]])
+    return "*".join([*cased, value[at:]])
 
 
 def _of_regular_expression(pattern: str) -> str:
@@ -236,18 +246,18 @@ def _of_bytes(pattern: str, value: str) -> str:
 
 def _expanded(pattern: str) -> list[str]:
     """Return the patterns that a shell makes of braces."""
-    made = [pattern]
-    while len(made) < _MAX_EXPANDED and (found := _BRACES.search(made[0])):
-        before, after = made[0][: found.start()], made[0][found.end() :]
-        made[:1] = []
-        made += [f"{before}{word.strip()}{after}" for word in found[1].split(",")]
-    return made
+    expanded = [pattern]
+    while len(expanded) < _MAX_EXPANDED and (braces := _BRACES.search(expanded[0])):
+        before, after = expanded[0][: braces.start()], expanded[0][braces.end() :]
+        expanded[:1] = []
+        expanded += [f"{before}{word.strip()}{after}" for word in braces[1].split(",")]
+    return expanded
 
 
 def _quantities(written: Any, known: Collection[str], words: dict[str, str]) -> Iterator[str]:
-    found = isinstance(written, str) and re.fullmatch(r"\s*([\d.]+)\s*([A-Za-z]*)\s*", written)
-    if found:
-        number, unit = found.groups()
-        folded = {each.upper(): each for each in known} | words
+    match = isinstance(written, str) and re.fullmatch(r"\s*([\d.]+)\s*([A-Za-z]*)\s*", written)
+    if match:
+        number, unit = match.groups()
+        folded = {name.upper(): name for name in known} | words
         if unit.upper() in folded:
             yield f"{number}{folded[unit.upper()]}"

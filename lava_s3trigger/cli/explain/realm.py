@@ -29,7 +29,7 @@ class DeployedRealm:
     unread: str | None = None
     """Why it could not be read."""
     _refused: set[str] = field(default_factory=set, repr=False)
-    """Queues of which the refusal was said."""
+    """Queues whose refusal was reported."""
 
     @property
     def max_delay(self) -> float:
@@ -37,7 +37,7 @@ class DeployedRealm:
         return self.function.settings.max_delay if self.function else MAX_DELAY
 
     def has_queue(self, name: str) -> bool | None:
-        """Return whether there is a queue; None if AWS refuses to tell."""
+        """Return whether there is a queue; None if AWS refuses to say."""
         try:
             return self.deployment.has_queue(name)
         except UnreadableError as error:

@@ -86,7 +86,7 @@ def run(  # noqa: PLR0913 - options of a command
     return status_of(document)
 
 
-def explained(  # noqa: PLR0913 - what is known of a realm
+def explained(  # noqa: PLR0913 - the parts of a realm
     payload: Any,
     entries: RealmEntries,
     region: str,
@@ -115,11 +115,11 @@ def explained(  # noqa: PLR0913 - what is known of a realm
     searched = MAX_EVENTS_WITH_CHANGES if with_changes else 0
     events = [
         explainer.explanation(
-            each,
-            [change.json() for change in changes(each, entries)] if number < searched else (),
+            decision,
+            [change.json() for change in changes(decision, entries)] if number < searched else (),
             connection,
         )
-        for number, each in enumerate(decided.decisions)
+        for number, decision in enumerate(decided.decisions)
     ]
     if with_changes and len(events) > searched:
         message(f"Changes were looked for in the first {searched} of {len(events)} events.")
@@ -142,9 +142,9 @@ def _check_usage(
     uri: str | None, event: str | None, paths: tuple[str, ...], about: ObjectOptions
 ) -> None:
     if (uri is None) == (event is None):
-        found = "nothing to explain" if uri is None else "both an object and a payload"
+        problem = "nothing to explain" if uri is None else "both an object and a payload"
         raise CommandError(
-            f"{found}: give an object, s3://BUCKET/KEY, or a payload, --event FILE", WRONG_USAGE
+            f"{problem}: give an object, s3://BUCKET/KEY, or a payload, --event FILE", WRONG_USAGE
         )
     if event is not None and about.given():
         raise CommandError(

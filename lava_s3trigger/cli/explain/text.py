@@ -90,17 +90,18 @@ def _facts(event: Json) -> Iterator[str]:
 def _prefix_lines(prefixes: Sequence[Json]) -> Iterator[Line]:
     yield line("Prefixes tried:", indent=2)
     cells = [
-        (shown(each["prefix"]), _counted(each["entries"], "entry", "entries")) for each in prefixes
+        (shown(level["prefix"]), _counted(level["entries"], "entry", "entries"))
+        for level in prefixes
     ]
     width = max((len(prefix) for prefix, _ in cells), default=0)
-    for (prefix, count), each in zip(cells, prefixes, strict=True):
-        is_first = bool(each["entries"])
+    for (prefix, count), level in zip(cells, prefixes, strict=True):
+        is_first = bool(level["entries"])
         pieces: list[str | Piece] = [
             f"{prefix:<{width}}  ",
             Piece(count, "" if is_first else FAINT),
         ]
         if is_first:
-            pieces.append(", which decides" if each["entries"] == 1 else ", which decide")
+            pieces.append(", which decides" if level["entries"] == 1 else ", which decide")
         yield line(*pieces, indent=4)
 
 
@@ -110,11 +111,11 @@ def _trigger_lines(trigger: Json) -> Iterator[Line]:
         Piece(f"Trigger {named(trigger['trigger_id'])}", TITLE), Piece(source, FAINT), indent=2
     )
     conditions = trigger["conditions"]
-    tests = [f"{each['field']} {shown(each['argument'])}" for each in conditions]
+    tests = [f"{condition['field']} {shown(condition['argument'])}" for condition in conditions]
     width = min(max(map(len, tests), default=0), 40)
-    for each, test in zip(conditions, tests, strict=True):
-        verdict = Piece("holds", GOOD) if each["holds"] else Piece("fails", UNUSED)
-        saw = Piece(f"  {_looked_at(each['field'])} {shown(each['value'])}", FAINT)
+    for condition, test in zip(conditions, tests, strict=True):
+        verdict = Piece("holds", GOOD) if condition["holds"] else Piece("fails", UNUSED)
+        saw = Piece(f"  {_looked_at(condition['field'])} {shown(condition['value'])}", FAINT)
         yield line(verdict, f"  {test:<{width}}", saw, indent=4)
     if trigger["reason"]:
         yield line(_outcome(trigger), f": {trigger['reason']}", *_first_code(trigger), indent=4)
@@ -139,8 +140,8 @@ def _job_lines(job: Json) -> Iterator[Line]:
     if job["delay"]:
         yield line(f"delay    {job['delay']} s", indent=6)
     text = json.dumps(message, indent=2, ensure_ascii=False)
-    for number, each in enumerate(text.split("\n")):
-        yield line(f"{'message' if number == 0 else '':<9}{each}", indent=6)
+    for number, row in enumerate(text.split("\n")):
+        yield line(f"{'message' if number == 0 else '':<9}{row}", indent=6)
 
 
 def _further_errors(part: Json) -> Iterator[Line]:
@@ -177,7 +178,7 @@ def _verdict(event: Json) -> Line:
 
 
 def _realm_lines(document: Json) -> Iterator[Line]:
-    """Yield what is known of the deployed function, or that the realm was not looked at."""
+    """Yield what AWS says about the deployed function, or that the realm was not looked at."""
     function = document["function"]
     if function is None:
         yield line(Piece(_NOT_LOOKED_AT, FAINT))

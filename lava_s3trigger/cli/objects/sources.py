@@ -60,7 +60,7 @@ def of_lines(
     Args:
         name: Where the lines are from, for errors.
         lines: The lines.
-        bucket: Bucket of the lines that are no URI.
+        bucket: Bucket of the lines that are not a URI.
         assumed: What is assumed of each object.
 
     Raises:

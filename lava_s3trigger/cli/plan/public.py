@@ -71,9 +71,9 @@ def plan_of_objects(  # noqa: PLR0913 - both sides, and where objects are
     """Return what a change of entries does to objects; decided in this process.
 
     Args:
-        before: The name, for people, and the entries that are there.
+        before: The name, for people, and the existing entries.
         after: The same of those that would be.
-        jobs: Job entries; None where nothing is known of them.
+        jobs: Job entries; None where they are not known.
         objects: The objects.
         realm: Name of the realm.
         region: AWS region of the objects.

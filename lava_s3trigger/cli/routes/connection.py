@@ -102,7 +102,7 @@ def _event_of(record: Json) -> ObjectEvent:
 
 
 class _NotEvaluatedError(Exception):
-    """Whether a route carries the event cannot be told from what AWS answers."""
+    """The answers of AWS do not show whether a route carries the event."""
 
 
 @dataclass(slots=True)

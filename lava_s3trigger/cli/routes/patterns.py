@@ -39,7 +39,7 @@ _KNOWN: Final = _CLOSED | {
     ("detail", "object", "key"),
     ("detail", "object", "size"),
 }
-"""Fields that are known of one event before it happens: not its id, nor its requester."""
+"""Fields whose value is known before an event happens: not its id, nor its requester."""
 _TIME: Final = dt.datetime(2026, 3, 14, tzinfo=dt.UTC)
 _OPEN: Final = object()
 """The value of a field that differs between events: any test may pass."""
@@ -69,7 +69,7 @@ def exclusion(pattern: Json, event: Json) -> str | None:
 
     Args:
         pattern: The pattern of a rule.
-        event: As EventBridge has it. Only what is known of an event before it happens is tested.
+        event: As EventBridge has it. Only the fields known before it happens are tested.
     """
     known = _opened(event, _KNOWN)
     for path in leaves(pattern):

@@ -158,7 +158,7 @@ def event_patterns(types: Iterable[EventType]) -> list[str]:
     patterns: dict[str, None] = {}
     for name in sorted(names):
         family = f"{name.partition(':')[0]}:"
-        is_whole = {each for each in EVENT_TYPES if each.startswith(family)} <= names
+        is_whole = {type_name for type_name in EVENT_TYPES if type_name.startswith(family)} <= names
         patterns[f"{family}*" if ":" in name and is_whole else name] = None
     return list(patterns)
 
@@ -199,26 +199,26 @@ def routes(deployed: Deployment, bucket: str, configuration: Json | None = None)
         if not drops_all(deployed.filter_policy(subscription["SubscriptionArn"]))
     }
     ours = frozenset({deployed.function_arn, *deployed.is_mapped, *topics})
-    found = [each for each in notification_routes(configuration, ours) if each.is_ours]
+    own_routes = [route for route in notification_routes(configuration, ours) if route.is_ours]
     if "EventBridgeConfiguration" in configuration:
-        found += rule_routes(deployed, bucket)
-    return found
+        own_routes += rule_routes(deployed, bucket)
+    return own_routes
 
 
 def rule_routes(deployed: Deployment, bucket: str, *, is_disabled: bool = False) -> list[Route]:
     """Return the routes of a bucket's events by rules that are enabled, or by disabled ones."""
-    found = []
+    by_rules = []
     for rule in deployed.rules:
         pattern = read_pattern(rule)
         if pattern is None or (rule.get("State") == "DISABLED") is not is_disabled:
             continue
         types = frozenset(event_type.name for event_type in matching_types(pattern, bucket))
         if types:
-            found += [
+            by_rules += [
                 Route(f"the rule {rule['Name']}", types, prefix, suffix, rule=rule["Name"])
                 for prefix, suffix in key_filters(pattern)
             ]
-    return found
+    return by_rules
 
 
 def drops_all(policy: Json) -> bool:

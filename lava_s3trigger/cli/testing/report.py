@@ -76,7 +76,7 @@ def write_json_report(
     report = {
         "passed": len(results) - failed,
         "failed": failed,
-        "cases": [as_json(each) for each in results],
+        "cases": [as_json(result) for result in results],
         "coverage": _coverage_as_json(coverage, entries) if coverage else None,
     }
     write_json(file, report)

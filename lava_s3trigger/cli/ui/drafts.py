@@ -34,7 +34,7 @@ def text_of(entry: Entry) -> str:
         text = textwrap.dedent(" " * (span.column - 1) + "\n".join(lines)) + "\n"
         read = load_texts([("entry.yaml", text)]).entries
         # Not where it needs what is elsewhere in the file, such as an anchor.
-        if [each.item for each in read] == [entry.item]:
+        if [parsed.item for parsed in read] == [entry.item]:
             return text
     return _dumped({name: entry.value(name) for name in entry.item})
 

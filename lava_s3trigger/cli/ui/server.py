@@ -143,8 +143,8 @@ async def _body(request: Request) -> dict[str, Any]:
         body = None
     if request.headers.get("content-type") != "application/json" or not _is_request(body):
         raise CommandError("this takes a JSON object, as the page sends it")
-    found: dict[str, Any] = body
-    return found
+    payload: dict[str, Any] = body
+    return payload
 
 
 def _is_request(body: Any) -> bool:

@@ -41,7 +41,7 @@ MAX_PLANNED_KEYS: Final = 10_000
 """Keys that are planned with at once."""
 _NAME: Final = "draft-{}.yaml"
 _STATES: Final = (
-    # The state, and the beginnings of rules of `check` of which any gives an entry that state.
+    # The state, and the beginnings of the rules of `check` that give an entry that state.
     ("broken", ()),
     ("unreachable", ("LT20", "LT21", "LT301", "LT303")),
     ("no job", ("LT501", "LT503")),
@@ -171,8 +171,8 @@ class Workbench:
         of_jobs: dict[str, str] = {}
         for finding in findings:
             if state := _state(finding):
-                found = states if finding["trigger_id"] else of_jobs
-                found.setdefault(str(finding["trigger_id"] or finding["job_id"]), state)
+                owners = states if finding["trigger_id"] else of_jobs
+                owners.setdefault(str(finding["trigger_id"] or finding["job_id"]), state)
         for entry in drafted.entries.triggers:
             for job_id in _values(entry, "job_id"):
                 if job_id in of_jobs:
@@ -182,7 +182,7 @@ class Workbench:
     def _checked(
         self, loaded: Loaded, others: Sequence[Entry], jobs: Sequence[Entry] | None
     ) -> list[Json]:
-        found = check_entries(
+        checked = check_entries(
             loaded,
             others,
             jobs,
@@ -195,7 +195,7 @@ class Workbench:
             finding.as_json() | {"end": finding.span.end - finding.span.start}
             if finding.span
             else finding.as_json()
-            for finding in found.findings
+            for finding in checked.findings
         ]
 
     def explain(self, request: Json) -> Json:
@@ -336,7 +336,11 @@ def _levels(items: Sequence[dict[str, Any]]) -> list[Json]:
             "bucket": bucket,
             "prefix": prefix,
             "parent": next(
-                (each for each in prefixes(prefix) if each != prefix and (bucket, each) in levels),
+                (
+                    parent
+                    for parent in prefixes(prefix)
+                    if parent != prefix and (bucket, parent) in levels
+                ),
                 None,
             ),
         }
@@ -358,4 +362,4 @@ def _values(entry: Entry, name: str) -> list[str]:
     except ValueError:  # binary
         return []
     values = value if isinstance(value, list) else [value]
-    return [str(each) for each in values if each is not None]
+    return [str(item) for item in values if item is not None]

@@ -54,14 +54,14 @@ def alarm_missing(deployed: Deployment) -> Iterator[Fault]:
     Nobody hears of the trouble that it is for, such as events that wait in a dead-letter queue.
     """
     there = _there(deployed)
-    wanted = [each for each in _ALARMS if _dimensions(deployed, each)]
-    missing = [each for each in wanted if not any(_is_on(deployed, each, on) for on in there)]
+    wanted = [alarm for alarm in _ALARMS if _dimensions(deployed, alarm)]
+    missing = [alarm for alarm in wanted if not any(_is_on(deployed, alarm, on) for on in there)]
     if not missing:
         return
-    told = "there is no alarm " + ", ".join(each.name for each in missing)
+    told = "there is no alarm " + ", ".join(alarm.name for alarm in missing)
     actions = _actions(there)
     if actions:
-        command = "\n".join(_putting(deployed, each, actions) for each in missing)
+        command = "\n".join(_putting(deployed, alarm, actions) for alarm in missing)
     else:
         command = _deploying(deployed)
     yield Fault(deployed.function_name, told, command)
@@ -81,7 +81,9 @@ def alarm_silent(deployed: Deployment) -> Iterator[Fault]:
             command = aws("cloudwatch enable-alarm-actions", alarm_names=name)
             yield Fault(name, "its actions are off", command)
         elif not alarm.get("AlarmActions"):
-            known = [each for each in _ALARMS if f"{deployed.function_name}-{each.name}" == name]
+            known = [
+                wanted for wanted in _ALARMS if f"{deployed.function_name}-{wanted.name}" == name
+            ]
             command = _deploying(deployed)
             if known and actions:
                 command = _putting(deployed, known[0], actions, alarm)
@@ -97,7 +99,7 @@ def _there(deployed: Deployment) -> list[Json]:
 
 
 def _actions(alarms: list[Json]) -> list[str]:
-    return sorted({action for each in alarms for action in each.get("AlarmActions", [])})
+    return sorted({action for alarm in alarms for action in alarm.get("AlarmActions", [])})
 
 
 def _dimensions(deployed: Deployment, alarm: _Alarm) -> list[dict[str, str]]:
@@ -116,21 +118,24 @@ def _dimensions(deployed: Deployment, alarm: _Alarm) -> list[dict[str, str]]:
     return [{"Name": name, "Value": value} for name, value in values.items()]
 
 
-def _is_on(deployed: Deployment, wanted: _Alarm, found: Json) -> bool:
+def _is_on(deployed: Deployment, wanted: _Alarm, alarm: Json) -> bool:
     """Return whether an alarm is on the metric that one of the template is on."""
-    dimensions = {(each["Name"], each["Value"]) for each in found.get("Dimensions", [])}
+    dimensions = {
+        (dimension["Name"], dimension["Value"]) for dimension in alarm.get("Dimensions", [])
+    }
     return (
-        found.get("Namespace") == wanted.namespace
-        and found.get("MetricName") == wanted.metric
-        and dimensions == {(each["Name"], each["Value"]) for each in _dimensions(deployed, wanted)}
+        alarm.get("Namespace") == wanted.namespace
+        and alarm.get("MetricName") == wanted.metric
+        and dimensions
+        == {(dimension["Name"], dimension["Value"]) for dimension in _dimensions(deployed, wanted)}
     )
 
 
 def _putting(
-    deployed: Deployment, alarm: _Alarm, actions: list[str], found: Json | None = None
+    deployed: Deployment, alarm: _Alarm, actions: list[str], before: Json | None = None
 ) -> str:
     by = "extended_statistic" if alarm.statistic.startswith("p") else "statistic"
-    threshold = (found or {}).get("Threshold", alarm.threshold)
+    threshold = (before or {}).get("Threshold", alarm.threshold)
     return aws(
         "cloudwatch put-metric-alarm --alarm-actions",
         *actions,

@@ -122,8 +122,8 @@ def bucket_overlap(deployed: Deployment) -> Iterator[Fault]:
     """
     for bucket, triggers in buckets(deployed).items():
         ours = {route.place for route in routes(deployed, bucket) if route.place}
-        found = list(notification_routes(deployed.notifications(bucket) or {}))
-        for one, two in itertools.combinations(found, 2):
+        all_routes = list(notification_routes(deployed.notifications(bucket) or {}))
+        for one, two in itertools.combinations(all_routes, 2):
             if one.overlaps(two) and (one.place in ours) != (two.place in ours):
                 told = f"{one.told} overlaps {two.told}"
                 yield connecting_fault(deployed, bucket, bucket, told, triggers)
@@ -160,21 +160,21 @@ def bucket_filter(deployed: Deployment) -> Iterator[Fault]:
     The trigger does not fire for those.
     """
     for bucket, triggers in buckets(deployed).items():
-        found = routes(deployed, bucket)
-        reached = [each for each in triggers if any(route.reaches(each) for route in found)]
+        ours = routes(deployed, bucket)
+        reached = [trigger for trigger in triggers if any(route.reaches(trigger) for route in ours)]
         left_out = [
             (trigger, kind)
             for trigger in reached
-            for kind, by in carriers(found, trigger).items()
+            for kind, by in carriers(ours, trigger).items()
             # What no route can carry under the name that the entry has is no matter of filters.
-            if not by and any(_may_name(route, kind, trigger) for route in found)
+            if not by and any(_may_name(route, kind, trigger) for route in ours)
         ]
         if not left_out:
             continue
         ids = sorted({trigger.trigger_id for trigger, _ in left_out})
         events = sorted({event for _, event in left_out})
         told = f"{', '.join(events)} below the prefix of {', '.join(ids)} are left out"
-        told = f"{told}, {_excluding(found, left_out)}"
+        told = f"{told}, {_excluding(ours, left_out)}"
         disabled = to_enable(deployed, bucket)
         if all(any(r.covers(t, EVENT_TYPES[kind]) for r in disabled) for t, kind in left_out):
             yield Fault(bucket, f"{told}; {disabled[0].told} is disabled", cause="rule-disabled")
@@ -191,18 +191,18 @@ def trigger_unreachable(deployed: Deployment) -> Iterator[Fault]:
     names types otherwise than S3, and has no events of replication.
     """
     for bucket, triggers in buckets(deployed).items():
-        found = routes(deployed, bucket)
-        if not found:
+        ours = routes(deployed, bucket)
+        if not ours:
             continue
         for trigger in triggers:
-            if any(route.reaches(trigger) for route in found):
+            if any(route.reaches(trigger) for route in ours):
                 continue
-            names = _names_by(found, trigger)
-            if names and any(route.reaches(_without_types(trigger)) for route in found):
+            names = _names_by(ours, trigger)
+            if names and any(route.reaches(_without_types(trigger)) for route in ours):
                 told = f"its if_event_type is none of those that arrive: {', '.join(names)}"
                 yield Fault(trigger.trigger_id, told, _renaming(deployed, trigger, names))
                 continue
-            told = f"no route carries its events, {_excluding(found, [(trigger, None)])}"
+            told = f"no route carries its events, {_excluding(ours, [(trigger, None)])}"
             disabled = to_enable(deployed, bucket)
             if any(route.reaches(trigger) for route in disabled):
                 told += f"; {disabled[0].told} is disabled"
@@ -215,9 +215,9 @@ def to_enable(deployed: Deployment, bucket: str) -> list[Route]:
     """Return the routes of a bucket by disabled rules that would double no event if enabled."""
     if "EventBridgeConfiguration" not in (deployed.notifications(bucket) or {}):
         return []
-    found, chosen = routes(deployed, bucket), list[Route]()
+    ours, chosen = routes(deployed, bucket), list[Route]()
     for route in rule_routes(deployed, bucket, is_disabled=True):
-        others = [*found, *(other for other in chosen if other.rule != route.rule)]
+        others = [*ours, *(other for other in chosen if other.rule != route.rule)]
         if not any(route.overlaps(other) for other in others):
             chosen.append(route)
     return chosen
@@ -258,10 +258,10 @@ def buckets_of(pattern: Any) -> list[Any]:
     return pattern if isinstance(pattern, list) else []
 
 
-def _excluding(found: list[Route], left_out: list[tuple[Trigger, Any]]) -> str:
+def _excluding(ours: list[Route], left_out: list[tuple[Trigger, Any]]) -> str:
     """Return the parts of routes that leave out what entries ask for."""
     parts: dict[str, None] = {}
-    for route in found:
+    for route in ours:
         for trigger, kind in left_out:
             part = _part(route, trigger, kind)
             parts[f"by {part} of {route.told}"] = None
@@ -270,7 +270,7 @@ def _excluding(found: list[Route], left_out: list[tuple[Trigger, Any]]) -> str:
 
 def _part(route: Route, trigger: Trigger, kind: str | None) -> str:
     """Return the part of a route that leaves out what an entry asks for."""
-    wanted = {kind} if kind else {each.name for each in wanted_types(trigger)}
+    wanted = {kind} if kind else {event_type.name for event_type in wanted_types(trigger)}
     if not wanted & route.types:
         return f"the events ({', '.join(sorted(route.types))})"
     prefix = "" if trigger.prefix == WHOLE_BUCKET else f"{trigger.prefix}/"
@@ -281,14 +281,14 @@ def _part(route: Route, trigger: Trigger, kind: str | None) -> str:
 
 def buckets(deployed: Deployment) -> dict[str, list[Trigger]]:
     """Return the enabled triggers by bucket."""
-    found: dict[str, list[Trigger]] = {}
+    by_bucket: dict[str, list[Trigger]] = {}
     for item in deployed.items("s3triggers"):
         if not (item.get("bucket", {}).get("S") and item.get("prefix", {}).get("S")):
             continue
         trigger = read_trigger(item)
         if isinstance(trigger, Trigger) and trigger.enabled:
-            found.setdefault(item["bucket"]["S"], []).append(trigger)
-    return dict(sorted(found.items()))
+            by_bucket.setdefault(item["bucket"]["S"], []).append(trigger)
+    return dict(sorted(by_bucket.items()))
 
 
 def _may_name(route: Route, kind: str, trigger: Trigger) -> bool:
@@ -297,20 +297,22 @@ def _may_name(route: Route, kind: str, trigger: Trigger) -> bool:
     return name is not None and asks_for(trigger, name)
 
 
-def _names_by(found: list[Route], trigger: Trigger) -> list[str]:
+def _names_by(ours: list[Route], trigger: Trigger) -> list[str]:
     """Return the names, by the routes that are, of the types that an entry asks for."""
     return sorted(
         {
             name
             for kind in wanted_types(trigger)
-            for route in found
+            for route in ours
             if kind.name in route.types and (name := route.name_of(kind))
         }
     )
 
 
 def _without_types(trigger: Trigger) -> Trigger:
-    others = tuple(each for each in trigger.conditions if "event_type" not in each.field)
+    others = tuple(
+        condition for condition in trigger.conditions if "event_type" not in condition.field
+    )
     return Trigger(trigger.trigger_id, trigger.prefix, trigger.enabled, conditions=others)
 
 

@@ -139,10 +139,10 @@ def _settings(deployed: Deployment) -> Settings | None:
 def _lambda_level(deployed: Deployment) -> int:
     """Return the level below which Lambda drops lines, which it does in the format JSON only."""
     # https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-log-level.html
-    found = _logging(deployed)
-    if found.get("LogFormat") != "JSON":
+    config = _logging(deployed)
+    if config.get("LogFormat") != "JSON":
         return logging.NOTSET
-    return _LEVELS.get(str(found.get("ApplicationLogLevel", "INFO")), logging.INFO)
+    return _LEVELS.get(str(config.get("ApplicationLogLevel", "INFO")), logging.INFO)
 
 
 def _too_high(deployed: Deployment, what: str) -> Fault:

@@ -47,8 +47,8 @@ def entry_warnings(deployed: Deployment) -> Iterator[Fault]:
 
 def _found(deployed: Deployment, severity: Severity) -> Iterator[Fault]:
     """Yield how many findings of a severity `check --realm` has, and where to see them."""
-    found = deployed.once("entries", lambda: _checked(deployed))
-    findings = [finding for finding in found.findings if finding.severity == severity]
+    checked = deployed.once("entries", lambda: _checked(deployed))
+    findings = [finding for finding in checked.findings if finding.severity == severity]
     if findings:
         ids = sorted({str(finding.entry.id) for finding in findings if finding.entry})
         told = f"{len(findings):,} in {_shortened(ids)}"

@@ -88,8 +88,8 @@ def rule_disabled(deployed: Deployment) -> Iterator[Fault]:
             yield Fault(rule["Name"], f"the rule of {', '.join(lost)} is disabled", command)
 
 
-def _by(rule: Json, found: list[Route]) -> list[Route]:
-    return [route for route in found if route.rule == rule["Name"]]
+def _by(rule: Json, bucket_routes: list[Route]) -> list[Route]:
+    return [route for route in bucket_routes if route.rule == rule["Name"]]
 
 
 @check("error", [*_READ, "sqs:GetQueueAttributes", "sqs:GetQueueUrl"])
@@ -100,15 +100,15 @@ def rule_transforms(deployed: Deployment) -> Iterator[Fault]:
     """
     for rule in deployed.rules:
         for target in rule["Targets"]:
-            found = [name for name in _TRANSFORMS if target.get(name)]
-            if found and not rule["Name"].startswith(_prefix(deployed)):
-                told = f"its target {target['Id']} has {', '.join(found)}"
+            transforms = [name for name in _TRANSFORMS if target.get(name)]
+            if transforms and not rule["Name"].startswith(_prefix(deployed)):
+                told = f"its target {target['Id']} has {', '.join(transforms)}"
                 yield Fault(rule["Name"], told, cause="rule-name")
-            elif found:
-                plain = {name: value for name, value in target.items() if name not in found}
+            elif transforms:
+                plain = {name: value for name, value in target.items() if name not in transforms}
                 targets = _with_dead_letters(deployed, [plain])
                 command = aws("events put-targets", rule=rule["Name"], targets=targets)
-                told = f"its target {target['Id']} has {', '.join(found)}"
+                told = f"its target {target['Id']} has {', '.join(transforms)}"
                 yield Fault(rule["Name"], told, command)
 
 

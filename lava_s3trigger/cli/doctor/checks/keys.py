@@ -59,7 +59,7 @@ def queue_key(deployed: Deployment) -> Iterator[Fault]:
         yield Fault(", ".join(names), f"the role may not use its key {arn}", command)
 
 
-@check("error", [each for each in _READ if not each.startswith("iam:")])
+@check("error", [action for action in _READ if not action.startswith("iam:")])
 def queue_key_disabled(deployed: Deployment) -> Iterator[Fault]:
     """A queue is encrypted with a KMS key that is disabled, or is about to be deleted.
 
@@ -87,11 +87,11 @@ def _may_use(deployed: Deployment, key: Json) -> bool:
     aliases = deployed.read_all("kms", "list_aliases", "Aliases", KeyId=key["KeyId"])
     region = key["Arn"].split(":")[3]
     context = {
-        "kms:resourcealiases": [each["AliasName"] for each in aliases],
+        "kms:resourcealiases": [alias["AliasName"] for alias in aliases],
         "kms:viaservice": [f"sqs.{region}.amazonaws.com"],
     }
-    # What role_wide takes away does not count, or its command would stop what works now.
-    kept = [each for found in narrowed(deployed).values() for each in found]
+    # What role_wide removes does not count, or its command would stop what works now.
+    kept = [statement for policy in narrowed(deployed).values() for statement in policy]
     context = deployed.role_context | context
     return all(allowed_by(kept, action, key["Arn"], context) for action in _ACTIONS)
 

@@ -73,7 +73,7 @@ def redrive_left_on(deployed: Deployment) -> Iterator[Fault]:
             continue
         queue = deployed.queue(deployed.dead_letter_queue) or {}
         counts = (
-            queue.get(f"ApproximateNumberOfMessages{each}", "0") for each in ("", "NotVisible")
+            queue.get(f"ApproximateNumberOfMessages{suffix}", "0") for suffix in ("", "NotVisible")
         )
         if not any(map(int, counts)):
             command = _updating(mapping, "--no-enabled")

@@ -28,9 +28,9 @@ def package_outdated(deployed: Deployment) -> Iterator[Fault]:
     What this command line says that the function would do may differ from what it does. Deploy from
     a checkout of this version.
     """
-    found = logged_version(deployed)
-    if found and _parts(found) < _parts(__version__):
-        told = f"the package is version {found}; this command line is {__version__}"
+    version = logged_version(deployed)
+    if version and _parts(version) < _parts(__version__):
+        told = f"the package is version {version}; this command line is {__version__}"
         yield Fault(deployed.function_name, told, _deploying(deployed))
 
 
@@ -86,7 +86,7 @@ def logged_version(deployed: Deployment) -> str | None:
 def _parts(version: str) -> tuple[tuple[int, ...], bool]:
     """Return what orders versions: a pre-release comes before its release."""
     release = re.match(r"\d+(?:\.\d+)*", version)
-    numbers = tuple(int(each) for each in release[0].split(".")) if release else ()
+    numbers = tuple(int(part) for part in release[0].split(".")) if release else ()
     return numbers, bool(release and release[0] == version)
 
 

@@ -113,13 +113,13 @@ def _buckets_that_send(deployed: Deployment) -> Iterator[_Sender]:
 
 def _buckets(deployed: Deployment) -> list[str]:
     """Return the buckets of enabled triggers."""
-    found = set()
+    names = set()
     for item in deployed.items("s3triggers"):
         if item.get("bucket", {}).get("S") and item.get("prefix", {}).get("S"):
             trigger = read_trigger(item)
             if isinstance(trigger, Trigger) and trigger.enabled:
-                found.add(item["bucket"]["S"])
-    return sorted(found)
+                names.add(item["bucket"]["S"])
+    return sorted(names)
 
 
 def _redrive_target(deployed: Deployment, subscription: str) -> str | None:

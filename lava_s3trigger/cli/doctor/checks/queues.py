@@ -85,8 +85,8 @@ def dead_letters(deployed: Deployment) -> Iterator[Fault]:
     """
     waiting = _waiting(deployed, deployed.dead_letter_queue)
     if waiting:
-        # Not the mapping itself: whoever turns it on alone has to turn it off, and redrive
-        # refuses to start while it is on.
+        # Not the mapping itself: a person who turns only that on has to turn it off, and
+        # redrive refuses to start while it is on.
         command = _redriving(deployed)
         yield Fault(deployed.dead_letter_queue, f"{waiting} messages wait", command)
     for name, arn in _targets(deployed).items():
@@ -206,7 +206,7 @@ def worker_queue_missing(deployed: Deployment) -> Iterator[Fault]:
         urls = deployed.read_all("sqs", "list_queues", "QueueUrls", QueueNamePrefix=prefix)
         own = (deployed.dead_letter_queue, *deployed.source_queues)
         queues = {str(url).rpartition("/")[2] for url in urls}
-        workers = {each.removeprefix(prefix) for each in queues - {*own, *_targets(deployed)}}
+        workers = {queue.removeprefix(prefix) for queue in queues - {*own, *_targets(deployed)}}
         command = create_queue(name)
         if similar := near(name.removeprefix(prefix), workers):
             told = f"did you mean the worker {similar[0]}? {told}"
@@ -237,10 +237,10 @@ def visibility_timeout(deployed: Deployment) -> Iterator[Fault]:
         name = mapping["EventSourceArn"].rpartition(":")[2]
         least = least_visibility(mapping, deployed.timeout)
         queue = deployed.queue(name)
-        found = int((queue or {}).get("VisibilityTimeout", least))
-        if queue and found < least:
+        timeout = int((queue or {}).get("VisibilityTimeout", least))
+        if queue and timeout < least:
             command = set_queue(queue, VisibilityTimeout=str(least))
-            told = f"the visibility timeout is {found} s; six times {deployed.timeout} s"
+            told = f"the visibility timeout is {timeout} s; six times {deployed.timeout} s"
             told += f" and a batch window of {_window(mapping)} s ask for {least} s"
             yield Fault(name, told, command)
 
@@ -279,8 +279,8 @@ def _total(deployed: Deployment, name: str) -> int:
 
 def _targets(deployed: Deployment) -> dict[str, str]:
     """Return the dead-letter queues of the queues that the function reads: ARNs by name."""
-    found = {deployed.redrive_target(name) for name in deployed.source_queues}
-    return {arn.rpartition(":")[2]: arn for arn in sorted(filter(None, found))}
+    arns = {deployed.redrive_target(name) for name in deployed.source_queues}
+    return {arn.rpartition(":")[2]: arn for arn in sorted(filter(None, arns))}
 
 
 def _retaining(queue: dict[str, str]) -> str:
@@ -289,7 +289,7 @@ def _retaining(queue: dict[str, str]) -> str:
 
 
 def _redriving(deployed: Deployment) -> str:
-    """Return the command that gives back what is in the function's own queue."""
+    """Return the command that redrives what is in the function's own queue."""
     command = f"lava-s3trigger dead-letters redrive --queue own --realm {deployed.realm}"
     if deployed.function_name != f"lava-{deployed.realm}-s3trigger":
         command += f" --function {shlex.quote(deployed.function_name)}"

@@ -62,7 +62,7 @@ def role_permissions(deployed: Deployment) -> Iterator[Fault]:
     Every event that needs it fails, and ends as a dead letter. What a statement denies, no other
     can allow: who wrote it must change it.
     """
-    every = [each for found in deployed.role_policies.values() for each in found]
+    every = [statement for policy in deployed.role_policies.values() for statement in policy]
     missing = _missing(deployed, every)
     if not missing:
         return
@@ -82,15 +82,15 @@ def role_wide(deployed: Deployment) -> Iterator[Fault]:
     a flaw in it would put at risk.
     """
     role = deployed.role_name
-    every = [each for found in deployed.role_policies.values() for each in found]
-    kept = [each for found in narrowed(deployed).values() for each in found]
+    every = [statement for policy in deployed.role_policies.values() for statement in policy]
+    kept = [statement for policy in narrowed(deployed).values() for statement in policy]
     lines = []
     before = _missing(deployed, every)
     is_granted = before and not _missing(deployed, [*every, *_granting(deployed)])
     if _missing(deployed, kept) != before and not is_granted:  # else role_permissions grants it
         lines.append(grant(deployed, GRANTED, _granting(deployed)))
-    for name, found in deployed.role_policies.items():
-        wide = sorted({action for each in found for action in _wide_in(deployed, each)})
+    for name, policy in deployed.role_policies.items():
+        wide = sorted({action for statement in policy for action in _wide_in(deployed, statement)})
         if not wide:
             continue
         rest = narrowed(deployed).get(name, [])
@@ -105,11 +105,11 @@ def role_wide(deployed: Deployment) -> Iterator[Fault]:
         lines = []
 
 
-def _missing(deployed: Deployment, found: list[Json]) -> dict[str, list[str]]:
+def _missing(deployed: Deployment, role_statements: list[Json]) -> dict[str, list[str]]:
     """Return the actions that the function needs and statements do not allow, by resource."""
     missing: dict[str, list[str]] = {}
     for action, resource in _needed(deployed):
-        if not allowed_by(found, action, resource, deployed.role_context):
+        if not allowed_by(role_statements, action, resource, deployed.role_context):
             granted = resource.replace(":log-stream:x", ":*")
             missing.setdefault(granted, []).append(_AS_IN_TEMPLATE.get(action, action))
     return missing
@@ -118,7 +118,7 @@ def _missing(deployed: Deployment, found: list[Json]) -> dict[str, list[str]]:
 def _granting(deployed: Deployment) -> list[Json]:
     """Return the statements of the policy that grants what the role lacks once it is narrow."""
     before = deployed.role_policies.get(GRANTED, [])
-    others = [each for found in narrowed(deployed).values() for each in found]
+    others = [statement for policy in narrowed(deployed).values() for statement in policy]
     return [
         *before,
         *(
@@ -130,12 +130,12 @@ def _granting(deployed: Deployment) -> list[Json]:
 
 def _reasons(deployed: Deployment, missing: dict[str, list[str]]) -> Iterator[str]:
     """Yield the statements that deny what is missing, or allow it on a condition never met."""
-    for name, found in deployed.role_policies.items():
-        for statement in found:
+    for name, policy in deployed.role_policies.items():
+        for statement in policy:
             about = any(
                 is_about(statement, action.removesuffix("*"), arn)
-                for arn, each in missing.items()
-                for action in each
+                for arn, actions in missing.items()
+                for action in actions
             )
             if not about:
                 continue
@@ -150,9 +150,12 @@ def _reasons(deployed: Deployment, missing: dict[str, list[str]]) -> Iterator[st
 def narrowed(deployed: Deployment) -> dict[str, list[Json]]:
     """Return the policies of the role without the statements that allow too much."""
     return {
-        name: [each for each in found if not any(_wide_in(deployed, each))]
-        for name, found in deployed.role_policies.items()
-        if not (name.startswith("arn:") and any(any(_wide_in(deployed, each)) for each in found))
+        name: [statement for statement in policy if not any(_wide_in(deployed, statement))]
+        for name, policy in deployed.role_policies.items()
+        if not (
+            name.startswith("arn:")
+            and any(any(_wide_in(deployed, statement)) for statement in policy)
+        )
     }
 
 

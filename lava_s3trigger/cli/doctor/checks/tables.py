@@ -54,7 +54,7 @@ def index_missing(deployed: Deployment) -> Iterator[Fault]:
     table = deployed.table(name)
     if table is None:
         return
-    indexes = {each["IndexName"]: each for each in table.get("GlobalSecondaryIndexes", [])}
+    indexes = {index["IndexName"]: index for index in table.get("GlobalSecondaryIndexes", [])}
     if _INDEX not in indexes:
         change = aws(
             "dynamodb update-table",
@@ -88,8 +88,8 @@ def dedup_table_grows(deployed: Deployment) -> Iterator[Fault]:
     if not name or deployed.table(name) is None:
         return
     answer = deployed.read("dynamodb", "describe_time_to_live", TableName=name) or {}
-    found = answer.get("TimeToLiveDescription", {})
-    if found.get("TimeToLiveStatus") not in {"ENABLED", "ENABLING"}:
+    time_to_live = answer.get("TimeToLiveDescription", {})
+    if time_to_live.get("TimeToLiveStatus") not in {"ENABLED", "ENABLING"}:
         yield Fault(name, "its time to live is off", _expiring(name))
 
 
@@ -115,8 +115,8 @@ def _throughput(table: Json) -> Json:
     if table.get("BillingModeSummary", {}).get("BillingMode") == "PAY_PER_REQUEST":
         return {}
     names = ("ReadCapacityUnits", "WriteCapacityUnits")
-    found = table.get("ProvisionedThroughput", {})
-    return {"ProvisionedThroughput": {name: max(1, int(found.get(name, 1))) for name in names}}
+    throughput = table.get("ProvisionedThroughput", {})
+    return {"ProvisionedThroughput": {name: max(1, int(throughput.get(name, 1))) for name in names}}
 
 
 def _expiring(name: str) -> str:

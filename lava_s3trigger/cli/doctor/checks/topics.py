@@ -64,9 +64,9 @@ def topic_not_permitted(deployed: Deployment) -> Iterator[Fault]:
     SNS drops the events, or moves them to the subscription's dead-letter queue.
     """
     topics = {
-        each["TopicArn"]
-        for each in deployed.subscriptions
-        if each["Endpoint"] == deployed.function_arn
+        subscription["TopicArn"]
+        for subscription in deployed.subscriptions
+        if subscription["Endpoint"] == deployed.function_arn
     }
     for topic in sorted(topics):
         context = {"aws:sourcearn": topic, "aws:sourceaccount": topic.split(":")[4]}
@@ -104,7 +104,9 @@ def topic_publishers(deployed: Deployment) -> Iterator[Fault]:
             continue
         policy = {"Version": "2012-10-17", **json.loads(answer["Attributes"].get("Policy") or "{}")}
         allowed = {"Sid": "lava-s3trigger-doctor", **_publishing(deployed, topic, names)}
-        before = [each for each in statements(policy) if each.get("Sid") != allowed["Sid"]]
+        before = [
+            statement for statement in statements(policy) if statement.get("Sid") != allowed["Sid"]
+        ]
         refused = [name for name in names if not _may_publish(deployed, statements(policy), name)]
         if not refused:
             continue
@@ -122,9 +124,9 @@ def topic_publishers(deployed: Deployment) -> Iterator[Fault]:
         yield Fault(topic, told, command)
 
 
-def _may_publish(deployed: Deployment, found: list[Json], bucket: str) -> bool:
+def _may_publish(deployed: Deployment, policy_statements: list[Json], bucket: str) -> bool:
     context = {"aws:sourcearn": _arn(deployed, bucket), "aws:sourceaccount": _account(deployed)}
-    return allows(found, "s3", "sns:Publish", context)
+    return allows(policy_statements, "s3", "sns:Publish", context)
 
 
 def _publishing(deployed: Deployment, topic: str, names: list[str]) -> Json:
