@@ -212,7 +212,8 @@ class TestTree:
         assert page.locator(".row").count() < 100
         page.focus("#tree")
         page.keyboard.press("End")
-        page.wait_for_selector(".row.entry:has-text('t4997')")
+        last = max((n for n in range(5000) if n % 7 == 6), key=lambda n: f"in/{n % 50}/{n}")
+        page.wait_for_selector(f".row.entry:has-text('t{last}')")
         assert page.locator(".row").count() < 100
         page.fill("#try input >> nth=0", "s3://bucket-3/in/10/10/a.csv")
         page.wait_for_selector(".verdict.dispatched")
