@@ -50,6 +50,8 @@ def run(  # noqa: PLR0913 - the options
     name, function = find_realm(realm, function_name)
     deployed = Deployment(Aws(profile, region, endpoint_url), name, function)
     chosen = [check for check in CHECKS.values() if not select or check.name in select]
+    # Last, so that redriven events meet what the commands of the other checks correct.
+    chosen.sort(key=lambda check: check.name == "dead-letters")
     diagnosis = diagnose(deployed, chosen)
     with opened(output) as file:
         if format_ == "json":
