@@ -417,6 +417,19 @@ class TestFunction:
             ran = line("explain", f"s3://{bucket}/{KEY}")
         assert (ran.status, said in ran.output) == (1, True), ran.output
 
+    def test_a_function_that_lambda_does_not_run(self, stack: Stack, line: CommandLine) -> None:
+        bucket, client = "explain-stopped", stack.aws.client("lambda")
+        name = {"FunctionName": stack.outputs["FunctionName"]}
+        stack.trigger(bucket, bucket)
+        connect(stack, bucket, by_function())
+        assert line("explain", f"s3://{bucket}/{KEY}").status == 0
+        client.put_function_concurrency(**name, ReservedConcurrentExecutions=0)
+        try:
+            ran = line("explain", f"s3://{bucket}/{KEY}")
+        finally:
+            client.delete_function_concurrency(**name)
+        assert (ran.status, "its reserved concurrency is 0" in ran.output) == (1, True), ran.output
+
     def test_a_function_that_is_not_there(self, line: CommandLine, connected: str) -> None:
         ran = line("explain", f"s3://{connected}/{KEY}", "--function", "no-such")
         assert ran.status == 3
@@ -453,6 +466,8 @@ READS: Final = {
     "dynamodb:Scan": ["*"],
     "events:ListRules": ["*"],
     "events:ListTargetsByRule": ["*"],
+    "lambda:GetFunctionConcurrency": ["*"],
+    "lambda:PutFunctionConcurrency": ["*"],  # which the server asks for in its place
     "lambda:GetFunctionConfiguration": ["*"],
     "lambda:GetPolicy": ["*"],
     "lambda:ListEventSourceMappings": ["*"],
@@ -512,6 +527,10 @@ class TestPermissions:
         [event] = ran.json()["events"]
         assert (ran.status, event["triggers"][0]["jobs"][0]["queue_exists"]) == (3, None)
         assert "AWS refused sqs:GetQueueUrl of queue lava-e2e-core" in ran.errors
+
+    def test_a_concurrency_that_may_not_be_read(self, stack: Stack, line: CommandLine) -> None:
+        ran = self.run(stack, line, "concurrency", "lambda:PutFunctionConcurrency")
+        assert (ran.status, ran.json()["function"]["dispatches"]) == (3, None)
 
     def test_a_function_that_may_not_be_read(self, stack: Stack, line: CommandLine) -> None:
         ran = self.run(stack, line, "function", "lambda:GetFunctionConfiguration")

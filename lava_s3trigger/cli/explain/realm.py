@@ -64,7 +64,7 @@ class DeployedRealm:
             reason = "it only observes: it decides, and dispatches nothing"
             verdict = {"dispatches": False, "reason": reason}
         else:
-            verdict = {"dispatches": True, "reason": None}
+            verdict = self._concurrency()
         settings = function.settings if function else None
         return {
             "name": self.deployment.function_name,
@@ -72,6 +72,19 @@ class DeployedRealm:
             "max_delay": settings.max_delay if settings else None,
             "cache_ttl": settings.cache_ttl if settings else None,
         }
+
+    def _concurrency(self) -> Json:
+        """Return whether Lambda runs the function at all."""
+        name = self.deployment.function_name
+        try:
+            answer = self.deployment.read("lambda", "get_function_concurrency", FunctionName=name)
+        except UnreadableError as error:
+            reason = f"AWS refused {error.action}: {error.reason}"
+            return {"dispatches": None, "reason": reason}
+        if (answer or {}).get("ReservedConcurrentExecutions") == 0:
+            reason = "its reserved concurrency is 0: Lambda does not run it"
+            return {"dispatches": False, "reason": reason}
+        return {"dispatches": True, "reason": None}
 
 
 def find_deployed_realm(aws: Aws, realm: str, function: str | None) -> DeployedRealm:
