@@ -280,7 +280,9 @@ class TestText:
         assert history.of(account)["now"]["connection"]["arrives"] is False
         ran = history(uri, *SINCE)
         assert "No route carries this event to the function.\n" in ran.output
-        assert f"this does: lava-s3trigger connect {account.bucket}\n" in ran.output
+        realm = ran.output.partition(", realm ")[2].split()[0]
+        command = f"lava-s3trigger connect {account.bucket} --realm {realm}"
+        assert f"this does: {command}\n" in ran.output
 
         account.aws.client("s3").put_bucket_notification_configuration(
             Bucket=account.bucket, NotificationConfiguration={"EventBridgeConfiguration": {}}

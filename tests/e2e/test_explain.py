@@ -270,7 +270,7 @@ class TestRoutes:
         ran = line("explain", f"s3://explain-text-nothing/{KEY}")
         assert "1 dispatch, if the event arrived.\n" in ran.output
         assert "No route carries this event to the function.\n" in ran.output
-        assert "this does: lava-s3trigger connect explain-text-nothing\n" in ran.output
+        assert "this does: lava-s3trigger connect explain-text-nothing --realm e2e\n" in ran.output
 
     def test_a_bucket_that_does_not_exist(self, stack: Stack, line: CommandLine) -> None:
         stack.trigger("explain-no-bucket", "explain-no-bucket")

@@ -18,7 +18,7 @@ from lava_s3trigger.cli.deployed.dead_letter_queues import (
     chosen_by,
     dead_letter_queue_names,
 )
-from lava_s3trigger.cli.deployed.function import find_function
+from lava_s3trigger.cli.deployed.function import find_function, options_of
 from lava_s3trigger.cli.entries.source import read_entries
 from lava_s3trigger.cli.errors import COULD_NOT_TELL, NO, WRONG_USAGE, YES, CommandError
 from lava_s3trigger.cli.output.confirmation import is_confirmed, require_consent
@@ -149,9 +149,10 @@ class _Session:
             left = left if self.options["action"] == "redrive" else len(listing.letters)
             return NO if left or is_hidden else YES
         if listing.letters:
+            options = options_of(self.deployment.realm, self.deployment.name)
             message(
-                "When the cause is fixed: lava-s3trigger dead-letters redrive; with --explain it"
-                " says first what would happen to each"
+                f"When the cause is fixed: lava-s3trigger dead-letters redrive {options}; with"
+                " --explain it says first what would happen to each"
             )
         return NO if listing.letters or is_hidden else YES
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shlex
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -96,6 +97,12 @@ class DeployedFunction:
 def function_name(realm: str) -> str:
     """Return the name that the stack gives the function of a realm."""
     return f"lava-{realm}-s3trigger"
+
+
+def options_of(realm: str, function: str) -> str:
+    """Return the options that name a function on a command line, such as ``--realm prod``."""
+    named = "" if function == function_name(realm) else f" --function {shlex.quote(function)}"
+    return f"--realm {shlex.quote(realm)}{named}"
 
 
 def unqualified(arn: str) -> str:

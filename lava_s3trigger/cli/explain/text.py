@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from lava_s3trigger.cli.decide.decider import MEANINGS
 from lava_s3trigger.cli.decide.document import JOB_UNKNOWN
+from lava_s3trigger.cli.deployed.function import options_of
 from lava_s3trigger.cli.output.text import (
     BAD,
     FAINT,
@@ -38,10 +39,12 @@ _NOT_LOOKED_AT: Final = (
 def explanation_lines(document: Json) -> Iterator[Line]:
     """Yield the lines of the JSON that `explain` prints."""
     events, errors = document["events"], document["errors"]
+    function = document["function"]
+    options = options_of(document["realm"], function["name"]) if function else ""
     for number, event in enumerate(events):
         if number:
             yield line()
-        yield from event_lines(event)
+        yield from event_lines(event, options)
     if errors:
         if events:
             yield line()
@@ -55,7 +58,7 @@ def explanation_lines(document: Json) -> Iterator[Line]:
         yield from _realm_lines(document)
 
 
-def event_lines(event: Json) -> Iterator[Line]:
+def event_lines(event: Json, options: str) -> Iterator[Line]:
     """Yield the lines of one S3 event."""
     yield line(Piece(f"s3://{event['bucket']}/{event['key']}", TITLE))
     yield line(", ".join(_facts(event)), indent=2)
@@ -67,7 +70,7 @@ def event_lines(event: Json) -> Iterator[Line]:
     yield line()
     yield _verdict(event)
     if event["connection"]:
-        yield from connection_lines(event)
+        yield from connection_lines(event, options)
     if event["changes"]:
         yield line()
         yield from _change_lines(event)

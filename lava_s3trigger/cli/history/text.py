@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from lava_s3trigger.cli.decide.decider import MEANINGS
+from lava_s3trigger.cli.deployed.function import options_of
 from lava_s3trigger.cli.deployed.log_text import WIDTH, event_piece, listed
 from lava_s3trigger.cli.output.text import (
     BAD,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 def history_lines(document: Json) -> Iterator[Line]:
     """Yield the lines of the JSON that `history` prints."""
     deliveries = document["deliveries"]
+    options = options_of(document["realm"], document["function"])
     yield line(Piece(f"s3://{document['bucket']}/{document['key']}", TITLE))
     count = f"{len(deliveries):,} {'delivery' if len(deliveries) == 1 else 'deliveries'}"
     yield line(f"{count} since {document['since']}, realm {document['realm']}", indent=2)
@@ -42,24 +44,25 @@ def history_lines(document: Json) -> Iterator[Line]:
         yield from _delivery_lines(delivery)
     if document["waiting"]:
         yield line()
-        yield from _waiting_lines(document["waiting"])
+        yield from _waiting_lines(document["waiting"], options)
     yield line()
     yield from _now_lines(document["now"])
     if document["now"]["connection"]:
-        yield from connection_lines(document["now"])
+        yield from connection_lines(document["now"], options)
     yield line()
     yield line(Piece("Not looked at", TITLE))
     for part in document["not_looked_at"]:
         yield line(part, indent=2)
 
 
-def _waiting_lines(waiting: list[Json]) -> Iterator[Line]:
+def _waiting_lines(waiting: list[Json], options: str) -> Iterator[Line]:
     for letter in waiting:
         names = listed(trigger=letter["trigger_id"], message=letter["message_id"])
         yield line(Piece(letter["sent_at"], TITLE), Piece(f"  {names}", FAINT))
         reason = letter["reason"] or letter["kind"]
         yield line(Piece(f"{'waits':<{WIDTH}}", BAD), f"  in {letter['queue']}: {reason}", indent=2)
-    yield line("lava-s3trigger dead-letters --explain shows what a redrive would do", indent=2)
+    command = f"lava-s3trigger dead-letters {options} --explain"
+    yield line(f"{command} shows what a redrive would do", indent=2)
 
 
 def _delivery_lines(delivery: Json) -> Iterator[Line]:

@@ -13,8 +13,13 @@ if TYPE_CHECKING:
     Json = dict[str, Any]
 
 
-def connection_lines(event: Json) -> Iterator[Line]:
-    """Yield how an event reaches the function, or what keeps it from that."""
+def connection_lines(event: Json, options: str) -> Iterator[Line]:
+    """Yield how an event reaches the function, or what keeps it from that.
+
+    Args:
+        event: As `explain` prints it.
+        options: Those that name the function on a command line.
+    """
     connection = event["connection"]
     if connection["by"]:
         often = "" if len(connection["by"]) == 1 else " more than once"
@@ -30,5 +35,5 @@ def connection_lines(event: Json) -> Iterator[Line]:
     for route in connection["excluded"]:
         yield line(f"{route['route']}: {route['reason']}", indent=4)
     if not connection["excluded"]:
-        command = f"lava-s3trigger connect {shlex.quote(event['bucket'])}"
+        command = f"lava-s3trigger connect {shlex.quote(event['bucket'])} {options}"
         yield line(f"nothing connects the bucket; this does: {command}", indent=4)
