@@ -153,6 +153,22 @@ class TestNow:
         result: dict[str, Any] = found["now"]
         return result
 
+    def test_a_worker_without_a_queue_parks(
+        self, account: Account, log: Log, history: Histories
+    ) -> None:
+        account.trigger("t")
+        assert self.now(account, log, history)["outcome"] == "dispatched"
+        sqs = account.aws.client("sqs")
+        [url] = [
+            url
+            for url in sqs.list_queues()["QueueUrls"]
+            if url.endswith(f"{account.realm.name}-core")
+        ]
+        sqs.delete_queue(QueueUrl=url)
+        found = history.of(account)["now"]
+        assert found["outcome"] == "user_error"
+        assert "no queue" in found["triggers"][0]["jobs"][0]["reason"]
+
     @pytest.mark.parametrize(
         ("then", "now", "differences"),
         [

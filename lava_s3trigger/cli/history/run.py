@@ -10,7 +10,7 @@ from lava_s3trigger.cli.decide.document import Explainer
 from lava_s3trigger.cli.deployed.aws import Aws
 from lava_s3trigger.cli.deployed.function import find_function
 from lava_s3trigger.cli.deployed.log_group import FunctionLog, pattern_of
-from lava_s3trigger.cli.deployed.realm import Deployment
+from lava_s3trigger.cli.deployed.realm import Deployment, UnreadableError
 from lava_s3trigger.cli.entries.load import load_sound
 from lava_s3trigger.cli.entries.source import read_entries
 from lava_s3trigger.cli.errors import COULD_NOT_TELL, NO, YES, CommandError
@@ -66,14 +66,23 @@ def run(
     entries = read_entries((), (), deployed.realm, aws, deployed.settings.max_delay)
     about = ObjectOptions(size, event_type, time, source_ip)
     record = record_of_object(name, about, aws, asks_s3=True)
+    deployment = Deployment(aws, deployed.realm, deployed.name)
     connection = Connection()
     is_connection_read = not deliveries and not waiting.letters
     if is_connection_read:
-        connection = connection_of(Deployment(aws, deployed.realm, deployed.name), record)
+        connection = connection_of(deployment, record)
     payload = connection.payload(record)
     decided = decide_payload(payload, entries.triggers, entries.jobs, deployed.region)
     shown = connection.json() if is_connection_read else None
-    now = Explainer(entries).explanation(decided.decisions[0], connection=shown)
+
+    def has_queue(queue: str) -> bool | None:
+        try:
+            return deployment.has_queue(queue)
+        except UnreadableError as error:
+            unseen.append(f"whether there is the queue {queue}: AWS refused {error.action}")
+            return None
+
+    now = Explainer(entries, has_queue).explanation(decided.decisions[0], connection=shown)
     comparison = Comparison(now, entries, versions)
     document = {
         "realm": deployed.realm,
