@@ -24,10 +24,10 @@ from lava_s3trigger.cli.connect.wanted import (
     wanted_by_rules,
     wanted_by_s3,
 )
+from lava_s3trigger.cli.deployed.resource_policy import allows
 from lava_s3trigger.cli.entries.dynamodb import attribute_of
 from lava_s3trigger.cli.errors import CommandError
 from lava_s3trigger.cli.objects.event_types import EVENT_TYPES
-from lava_s3trigger.cli.routes.policies import allows
 from lava_s3trigger.triggers import Trigger, prefixes, read_trigger
 from tests.notification_rules import carriers, notifications, refusals
 
@@ -462,6 +462,9 @@ class TestNames:
 BUCKET: Final = {"aws:sourcearn": "arn:aws:s3:::b", "aws:sourceaccount": "123456789012"}
 
 
+FOREIGN: Final = {"StringNotEquals": {"aws:SourceAccount": "210987654321"}}
+
+
 def allowing(**changes: Any) -> dict[str, Any]:
     statement = {
         "Effect": "Allow",
@@ -493,6 +496,7 @@ class TestPolicies:
             ([allowing(Condition={"Bool": {"aws:SecureTransport": "true"}})], False),
             ([allowing(Condition={"StringEquals": {"aws:PrincipalOrgID": "o"}})], False),
             ([allowing(), allowing(Effect="Deny")], False),
+            ([allowing(), allowing(Effect="Deny", Condition=FOREIGN)], False),
             (
                 [
                     allowing(),

@@ -7,8 +7,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from lava_s3trigger.cli.deployed.realm import statements
+from lava_s3trigger.cli.deployed.resource_policy import allows
 from lava_s3trigger.cli.errors import WRONG_USAGE, CommandError
-from lava_s3trigger.cli.routes.policies import allows
 
 from .bucket import QUEUE, S3, SNS, policy_of
 from .changes import (

@@ -43,6 +43,8 @@ class Verdict:
 
     is_allowed: bool
     """Whether one allows it. A condition on an unknown value counts as true."""
+    is_certain: bool
+    """Whether one allows it for certain."""
     denied_by: Json | None
     """The statement that denies it, for certain."""
 
@@ -54,25 +56,43 @@ def judge(statements: Iterable[Json], caller: Caller, action: str, resource: str
         statements: Those of the policy.
         caller: Who calls.
         action: The action of IAM.
-        resource: ARN of the resource.
+        resource: ARN of the resource; empty for the one whose policy it is.
     """
-    is_allowed, denied_by = False, None
+    is_allowed = is_certain = False
+    denied_by = None
     for statement in statements:
         if not _is_about(statement, caller, action, resource):
             continue
         holds = _holds(statement.get("Condition") or {}, caller.context)
         if statement.get("Effect") == "Allow" and holds is not False:
             is_allowed = True
+            is_certain |= holds is True
         if statement.get("Effect") == "Deny" and holds:
             denied_by = denied_by or statement
-    return Verdict(is_allowed, denied_by)
+    return Verdict(is_allowed, is_certain, denied_by)
+
+
+def allows(
+    statements: Iterable[Json], service: str, action: str, context: Mapping[str, str | None]
+) -> bool:
+    """Return whether the statements of a resource's policy allow a service an action, for certain.
+
+    Args:
+        statements: Those of the policy.
+        service: Such as ``s3``.
+        action: The action of IAM, such as ``sqs:SendMessage``.
+        context: As of `Caller`.
+    """
+    caller = Caller(f"{service}.amazonaws.com", context=context)
+    verdict = judge(statements, caller, action, "")
+    return verdict.is_certain and verdict.denied_by is None
 
 
 def _is_about(statement: Json, caller: Caller, action: str, resource: str) -> bool:
     is_action = matches_any(
         listed(statement.get("Action", statement.get("NotAction", []))), action
     ) is ("Action" in statement)
-    is_resource = matches_any(
+    is_resource = not resource or matches_any(
         listed(statement.get("Resource", statement.get("NotResource", []))), resource
     ) is ("NotResource" not in statement)
     return is_action and is_resource and _names(statement.get("Principal"), caller)

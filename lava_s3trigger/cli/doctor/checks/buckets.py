@@ -5,12 +5,12 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING, Any, Final
 
+from lava_s3trigger.cli.deployed.resource_policy import allows
 from lava_s3trigger.cli.doctor.aws_commands import aws, permit
 from lava_s3trigger.cli.doctor.connections import CONNECT_READS, NoRemedyError, connecting
 from lava_s3trigger.cli.doctor.registry import Fault, check
 from lava_s3trigger.cli.objects.event_types import EVENT_TYPES
 from lava_s3trigger.cli.routes.patterns import matching_types, read_pattern
-from lava_s3trigger.cli.routes.policies import allows
 from lava_s3trigger.cli.routes.route import (
     KINDS,
     Route,

@@ -6,11 +6,11 @@ import json
 from typing import TYPE_CHECKING, Any, Final
 
 from lava_s3trigger.cli.connect.names import MAX_RULE_CHARACTERS, shortened
+from lava_s3trigger.cli.deployed.resource_policy import allows
 from lava_s3trigger.cli.doctor.aws_commands import aws, permit
 from lava_s3trigger.cli.doctor.connections import CONNECT_READS, NoRemedyError, connecting
 from lava_s3trigger.cli.doctor.registry import Fault, check
 from lava_s3trigger.cli.routes.patterns import leaves, matching_types, read_pattern, without
-from lava_s3trigger.cli.routes.policies import allows
 from lava_s3trigger.cli.routes.route import routes, rule_routes
 
 from .buckets import buckets, buckets_of, to_enable

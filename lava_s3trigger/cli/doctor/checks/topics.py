@@ -6,10 +6,10 @@ import json
 from typing import TYPE_CHECKING
 
 from lava_s3trigger.cli.deployed.realm import statements
+from lava_s3trigger.cli.deployed.resource_policy import allows
 from lava_s3trigger.cli.doctor.aws_commands import aws, permit
 from lava_s3trigger.cli.doctor.connections import CONNECT_READS
 from lava_s3trigger.cli.doctor.registry import Fault, check
-from lava_s3trigger.cli.routes.policies import allows
 from lava_s3trigger.cli.routes.route import drops_all, routes
 
 from .buckets import buckets, connecting_fault
