@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lava_s3trigger.cli.deployed.realm import allowed_by, find_realm, matches_any
+from lava_s3trigger.cli.deployed.iam_statements import allowed_by, matches_any
+from lava_s3trigger.cli.deployed.realm import find_realm
 from lava_s3trigger.cli.doctor.aws_commands import aws, create_queue
 from lava_s3trigger.cli.doctor.checks.role import _GIVEN, _wide
 from lava_s3trigger.cli.doctor.registry import Check, Fault, diagnose

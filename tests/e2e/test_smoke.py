@@ -13,7 +13,7 @@ from typing import Any, Final
 import pytest
 
 from lava_s3trigger.cli.connect.changes import permission_of
-from lava_s3trigger.cli.deployed.realm import statements
+from lava_s3trigger.cli.deployed.iam_statements import statements
 from tests.processes import end_of, finish, read_until, signals_received
 from tools.local.server import ACCOUNT, CHECKOUT, REGION
 from tools.smoke.checks import CHECKS

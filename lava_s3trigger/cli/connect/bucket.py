@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
-from lava_s3trigger.cli.deployed.realm import UnreadableError, listed
+from lava_s3trigger.cli.deployed.iam_statements import listed
+from lava_s3trigger.cli.deployed.realm import UnreadableError
 from lava_s3trigger.cli.errors import CommandError
 from lava_s3trigger.cli.routes.route import KINDS, routes
 

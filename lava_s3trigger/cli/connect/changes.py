@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from botocore.exceptions import ClientError
 
 from lava_s3trigger.cli.deployed.aws import reaching_aws
-from lava_s3trigger.cli.deployed.realm import listed, statements
+from lava_s3trigger.cli.deployed.iam_statements import listed, statements
 from lava_s3trigger.cli.errors import CommandError
 
 from .elements import refuse_unknown_elements

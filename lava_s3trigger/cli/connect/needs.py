@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from lava_s3trigger.cli.deployed.realm import statements
+from lava_s3trigger.cli.deployed.iam_statements import statements
 from lava_s3trigger.cli.deployed.resource_policy import allows
 from lava_s3trigger.cli.errors import WRONG_USAGE, CommandError
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from lava_s3trigger.cli.deployed.realm import listed
+from lava_s3trigger.cli.deployed.iam_statements import listed
 from lava_s3trigger.cli.routes.patterns import read_pattern
 from lava_s3trigger.cli.routes.route import KINDS, carriers
 

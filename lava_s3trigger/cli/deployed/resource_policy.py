@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from .realm import listed, matches_any
+from .iam_statements import listed, matches_any
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -8,7 +8,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote_plus
 
-from lava_s3trigger.cli.deployed.realm import UnreadableError, statements
+from lava_s3trigger.cli.deployed.iam_statements import statements
+from lava_s3trigger.cli.deployed.realm import UnreadableError
 from lava_s3trigger.cli.deployed.resource_policy import Caller, judge
 from lava_s3trigger.cli.objects.event_types import event_type
 from lava_s3trigger.cli.objects.payloads import ObjectEvent, eventbridge_event

@@ -11,7 +11,7 @@ import operator
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Final
 
-from lava_s3trigger.cli.deployed.realm import listed
+from lava_s3trigger.cli.deployed.iam_statements import listed
 from lava_s3trigger.cli.objects.event_types import EVENT_TYPES
 from lava_s3trigger.cli.objects.payloads import ObjectEvent, eventbridge_event
 

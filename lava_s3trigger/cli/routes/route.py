@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote_plus, unquote_plus
 
-from lava_s3trigger.cli.deployed.realm import listed
+from lava_s3trigger.cli.deployed.iam_statements import listed
 from lava_s3trigger.cli.objects.event_types import EVENT_TYPES
 from lava_s3trigger.triggers import WHOLE_BUCKET
 from lava_s3trigger.units import shown

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from lava_s3trigger.cli.deployed.realm import allowed_by
+from lava_s3trigger.cli.deployed.iam_statements import allowed_by
 from lava_s3trigger.cli.doctor.aws_commands import aws, grant, set_queue
 from lava_s3trigger.cli.doctor.registry import Fault, check
 

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from lava_s3trigger.cli.deployed.realm import statements
+from lava_s3trigger.cli.deployed.iam_statements import statements
 from lava_s3trigger.cli.deployed.resource_policy import Caller, judge
 from lava_s3trigger.cli.doctor.aws_commands import create_queue, set_queue
 from lava_s3trigger.cli.doctor.registry import Fault, check

@@ -5,7 +5,13 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Final
 
-from lava_s3trigger.cli.deployed.realm import allowed_by, holds, is_about, listed, matches_any
+from lava_s3trigger.cli.deployed.iam_statements import (
+    allowed_by,
+    holds,
+    is_about,
+    listed,
+    matches_any,
+)
 from lava_s3trigger.cli.doctor.aws_commands import aws, grant
 from lava_s3trigger.cli.doctor.registry import Fault, check
 

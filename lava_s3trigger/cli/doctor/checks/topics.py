@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from lava_s3trigger.cli.deployed.realm import statements
+from lava_s3trigger.cli.deployed.iam_statements import statements
 from lava_s3trigger.cli.deployed.resource_policy import allows
 from lava_s3trigger.cli.doctor.aws_commands import aws, permit
 from lava_s3trigger.cli.doctor.connections import CONNECT_READS
