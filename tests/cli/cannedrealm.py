@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from botocore import xform_name
 from botocore.exceptions import ClientError
+from botocore.handlers import parse_get_bucket_location
 from botocore.stub import Stubber
 
 from lava_s3trigger.cli.deployed.aws import Aws
@@ -156,6 +157,8 @@ class CannedRealm(Aws):
         session: Any = boto3.Session("x", "x", region_name=REGION)
         client = session.client(service)
         client.meta.events.register("before-call.*.*", _answering(self, client))
+        # It reads the XML of the answer, which a canned one does not have.
+        client.meta.events.unregister("after-call.s3.GetBucketLocation", parse_get_bucket_location)
         return client
 
     def _configuration(self) -> dict[str, Any]:
