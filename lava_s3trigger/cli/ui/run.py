@@ -126,8 +126,17 @@ def _source(aws: Aws, options: dict[str, Any], watch: Watch | None) -> Source:
         return source
     from dataclasses import replace  # noqa: PLC0415 - start-up
 
+    deployed = watch.deployed
+    notice = ""
+    if deployed.unusable:
+        notice = f"The function cannot start: {'; '.join(deployed.unusable.values())}"
+    elif deployed.is_observing:
+        notice = "The function only observes: it decides as shown here, and dispatches nothing."
     return replace(
-        source, workers=_workers(aws, realm), max_delay=watch.deployed.settings.max_delay
+        source,
+        workers=_workers(aws, realm),
+        max_delay=deployed.settings.max_delay,
+        notice=notice,
     )
 
 

@@ -70,6 +70,8 @@ class Source:
     workers: frozenset[str] | None = None
     """Workers that have a queue; None where SQS was not asked."""
     max_delay: float = MAX_DELAY
+    notice: str = ""
+    """Why the deployed function would do something else; empty if nothing is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +115,7 @@ class Workbench:
         return {
             "name": self._source.name,
             "realm": self._source.realm,
+            "notice": self._source.notice,
             "jobs": None if self._job_entries is None else len(self._job_entries),
             "levels": _levels(items),
             "entries": [

@@ -72,6 +72,9 @@ async function load() {
   if (!answer) return;
   document.querySelector("#realm").textContent = visible(answer.realm ?? answer.name);
   know(answer.realm);
+  const notice = document.querySelector("#notice");
+  notice.textContent = visible(answer.notice);
+  notice.hidden = !answer.notice;
   document.title = `${answer.realm ?? answer.name} - lava-s3trigger`;
   entries = answer.entries;
   buckets = treeOf(entries, new Map(answer.levels.map((level) => [key(level), level.parent])));
