@@ -1,5 +1,6 @@
 """Fixtures that all tests share: servers, realms on them, and a clock."""
 
+import functools
 import itertools
 import logging
 import sys
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
+from botocore.loaders import JSONFileLoader, Loader
 from hypothesis import settings
 from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
@@ -102,6 +104,30 @@ def _coverage_without_lock() -> None:
         if collector is not None:
             assert hasattr(collector, "data_lock"), "coverage has changed: look for its lock"
             collector.data_lock = None
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _service_models_read_once() -> Iterator[None]:
+    """Read the descriptions of AWS services once: each session of boto3 reads them anew.
+
+    A test makes a session or more, as a command does; reading took most of its time.
+    """
+    files, services_at = JSONFileLoader(), Loader.list_available_services
+
+    @functools.cache
+    def services(paths: tuple[str, ...], type_name: str) -> list[str]:
+        found: list[str] = services_at(Loader([*paths], files, None, False), type_name)
+        return found
+
+    def services_of(loader: Loader, type_name: str) -> list[str]:
+        return services(tuple(loader.search_paths), type_name)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(Loader, "list_available_services", services_of)
+        for name in ("exists", "load_file"):
+            read = functools.cache(getattr(files, name))
+            patched.setattr(JSONFileLoader, name, lambda _, path, read=read: read(path))
+        yield
 
 
 @pytest.fixture(autouse=True)
