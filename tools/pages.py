@@ -9,6 +9,7 @@ import ast
 import json
 import textwrap
 from dataclasses import dataclass
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -92,8 +93,9 @@ class Module:
         return "" if self.group != "cli" or inside[0] in TOP else inside[0]
 
 
+@cache
 def modules(package: Path = PACKAGE) -> dict[str, Module]:
-    """Read the modules of a package, by name."""
+    """Read the modules of a package, by name. Each package is read once."""
     names = {
         ".".join(path.relative_to(package).with_suffix("").parts): path
         for path in sorted(package.rglob("*.py"))
