@@ -4,7 +4,7 @@ from collections.abc import Set as AbstractSet
 from typing import Final
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from lava_s3trigger.acknowledgement import acknowledge, in_order, returned
@@ -13,8 +13,6 @@ from lava_s3trigger.errors import DeliveriesFailedError
 from lava_s3trigger.outcomes import Outcome
 from tests.build import failed
 from tests.tables import cases
-
-unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def delivery(message_id: str | None, *failures: str, group: str | None = None) -> Delivery:
@@ -104,7 +102,6 @@ class TestInOrder:
         two = Delivery(message_id="2", group=("b.fifo", "g"))
         assert run([one, two]) == [["1", "2"]]
 
-    @unhurried
     @given(st.lists(st.tuples(st.sampled_from(["g", "h", ""]), st.booleans()), max_size=12))
     def test_groups_keep_their_order_in_any_mixture(self, messages: list[tuple[str, bool]]) -> None:
         deliveries = [

@@ -53,9 +53,7 @@ def function(endpoint: Endpoint) -> KeyedFunction:
 class TestAnyKey:
     """A key arrives in globals, parameters and the job id; as a value, in one, and as a name."""
 
-    @settings(
-        max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-    )
+    @settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
     @given(key=KEYS, is_s3=st.booleans())
     def test_any_key_arrives_unchanged(
         self, function: KeyedFunction, route: Route, *, key: str, is_s3: bool

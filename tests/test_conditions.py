@@ -6,7 +6,7 @@ from re import _parser  # type: ignore[attr-defined]
 from typing import Any, Final
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from lava_s3trigger.conditions import (
@@ -19,8 +19,6 @@ from lava_s3trigger.conditions import (
 from lava_s3trigger.errors import EntryError
 from lava_s3trigger.events import S3Event
 from tests.build import s3_event
-
-unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def event(key: str = "a/b/c.zip", **fields: Any) -> S3Event:
@@ -90,7 +88,6 @@ class TestFnmatch:
     def test_a_pattern(self, patterns: Any, key: str, *, expected: bool) -> None:
         assert holds("if_fnmatch", patterns, event(key)) is expected
 
-    @unhurried
     @given(
         st.text("ab*?[]!-\\/.\n^$+\u00e9", max_size=8), st.text("ab*?[]-\\/.\n\u00e9", max_size=8)
     )
@@ -98,7 +95,6 @@ class TestFnmatch:
         expected = fnmatch.fnmatchcase(key, pattern)
         assert holds("if_fnmatch", pattern, event(key=key)) is expected
 
-    @unhurried
     @given(st.text("ab*?[]!^-\\\n\u00e9\U0001f600\U0001f602", max_size=20))
     def test_no_set_is_repeated(self, pattern: str) -> None:
         # `re` repeats a set without a check for signals: a set with many members above U+FFFF

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import pytest
 from dateutil.tz import tzutc
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from lava_s3trigger.deliveries import Delivery, deliveries
@@ -39,8 +39,6 @@ from tests.routes import (
     sns_envelope,
 )
 from tests.tables import cases
-
-unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 OWN_REGION: Final = "eu-central-1"
 MISSING: Final = object()
@@ -378,7 +376,6 @@ class TestOddElements:
         record = record_with(path, "k")
         assert only_error([changed(record, path, value)]) == f"{named} is None: {NOT_A_TEXT}"
 
-    @unhurried
     @given(st.text(), st.sampled_from(["s3", "eventbridge"]))
     def test_any_text_as_a_time_is_parsed_or_named(self, when: str, kind: str) -> None:
         payload = s3_record(eventTime=when) if kind == "s3" else eventbridge_event(time=when)
@@ -463,7 +460,6 @@ class TestNotUnderstood:
         error = only_error({f"name-{n:03}": n for n in range(1000)})
         assert error.endswith("'name-006', 'name-007']")
 
-    @unhurried
     @given(
         st.recursive(
             st.none() | st.booleans() | st.integers() | st.floats() | st.text(),

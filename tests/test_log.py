@@ -35,9 +35,7 @@ HOSTILE: Final = [
     pytest.param("\\ud800 \\n %s {}", id="backslashes"),
 ]
 
-unhurried = settings(
-    deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
-)
+with_fixtures = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 FIELDS = st.dictionaries(
     st.from_regex("[a-z_]+", fullmatch=True).filter(lambda name: name not in {"level", "event"}),
@@ -144,7 +142,7 @@ ANY: Final = LONG | MANY | st.builds(lambda many: {"a": many}, MANY) | st.intege
 NAMES: Final = ["reason", "bucket", "key", "trigger_id", "job_id", "message_id", "prefixes", "x"]
 
 
-@unhurried
+@with_fixtures
 @given(fields=st.dictionaries(st.sampled_from(NAMES), ANY), common=LONG)
 def test_a_line_of_any_fields_is_bounded(
     fields: dict[str, object], common: str, caplog: pytest.LogCaptureFixture
@@ -173,7 +171,7 @@ def test_fields_are_cut_that_have_more_than_their_share(caplog: pytest.LogCaptur
     assert fields["reason"] == wide
 
 
-@unhurried
+@with_fixtures
 @given(fields=FIELDS)
 def test_all_fields_are_read_back(
     fields: dict[str, object], caplog: pytest.LogCaptureFixture

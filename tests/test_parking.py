@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Any, Final
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from lava_s3trigger.deliveries import deliveries
@@ -14,8 +14,6 @@ from lava_s3trigger.events import S3Event
 from lava_s3trigger.outcomes import Outcome
 from lava_s3trigger.parking import RedriveTarget, parked_message
 from tests.build import eventbridge, record, sqs
-
-unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 NOW: Final = datetime(2026, 3, 14, 1, 59, 26, 535000, tzinfo=UTC)
 S3: Final = record("a+b c%")
@@ -124,7 +122,6 @@ class TestReadBack:
         assert str(error).startswith("parked is ")
         assert "trigger_id" in str(error)
 
-    @unhurried
     @given(
         key=st.text(min_size=1),
         trigger_id=st.text(min_size=1),

@@ -5,13 +5,11 @@ from dataclasses import fields
 from typing import Final
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from lava_s3trigger.errors import SettingsError
 from lava_s3trigger.settings import Settings
-
-unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 REALM: Final = {"LAVA_REALM": "demo"}
 
@@ -189,7 +187,6 @@ class TestBadValues:
         env = {"S3TRIGGER_CACHE_TTL": "soon", "LAVA_S3TRIGGER_CACHE_TTL": "5s"}
         assert Settings.from_env(REALM | env).cache_ttl == 5
 
-    @unhurried
     @given(st.sampled_from(sorted(BAD)), st.text(min_size=1))
     def test_any_value_is_read_or_refused_on_one_line(self, name: str, value: str) -> None:
         said = ""

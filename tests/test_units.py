@@ -5,12 +5,10 @@ from collections.abc import Callable
 from typing import Any, Final
 
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from lava_s3trigger import units
-
-unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 SECONDS: Final = {"": 1, "s": 1, "m": 60, "h": 60 * 60, "d": 24 * 60 * 60, "w": 7 * 24 * 60 * 60}
 BYTES: Final = {
@@ -61,7 +59,6 @@ class TestUnits:
     """A quantity is a number and a unit of docs/design.md#conditions, in that case."""
 
     @of_both
-    @unhurried
     @given(data=st.data())
     def test_an_unknown_unit_is_an_error(
         self, read: Callable[[Any], float], factors: dict[str, int], data: st.DataObject
@@ -116,7 +113,6 @@ class TestNumbers:
         assert units.size(2**63 + 1) == 2**63 + 1
 
     @of_both
-    @unhurried
     @given(number=st.floats(allow_nan=False, allow_infinity=False), data=st.data())
     def test_a_number_written_by_python_is_read_back(
         self,
@@ -148,7 +144,6 @@ class TestBadQuantity:
         assert refusal(read, value).startswith(f"{value!a} is not a {read.__name__} such as")
 
     @by_both
-    @unhurried
     @given(value=st.text() | st.from_regex(r"[ +-]*[0-9.eE]*[ a-zA-Z]*"))
     def test_any_text_is_a_number_or_an_error(
         self, read: Callable[[Any], float], value: str
@@ -229,7 +224,6 @@ class TestShown:
     def test_the_maximum_length_can_be_chosen(self) -> None:
         assert units.shown("x" * 100, at_most=10) == "'xxxxxx..."
 
-    @unhurried
     @given(st.recursive(st.none() | st.text() | st.integers(), st.lists))
     def test_any_value_is_shown_on_one_short_line(self, value: object) -> None:
         shown = units.shown(value)

@@ -5,12 +5,10 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from lava_s3trigger.aws.attributes import value_of
-
-unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 MAP = {"M": {"b": {"N": "1"}, "a": {"L": [{"NULL": True}, {"BOOL": False}, {"S": ""}]}}}
 
@@ -81,7 +79,6 @@ class TestNumbers:
         assert value == expected
         assert type(value) is type(expected)
 
-    @unhurried
     @given(
         st.decimals(allow_nan=False, allow_infinity=False, min_value=-(10**38), max_value=10**38)
     )

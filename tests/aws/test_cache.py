@@ -4,14 +4,12 @@ import logging
 from typing import Final
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from lava_s3trigger.aws.cache import SegmentedLRUCache
 from lava_s3trigger.errors import ServiceError
 from tests.clock import Clock
-
-unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 TTL: Final = 60.0
 NEWCOMERS: Final = 2000
@@ -100,7 +98,6 @@ class TestTimeToLive:
         assert cache.get("new") == "value"
         assert cache.get("proven") == "value"
 
-    @unhurried
     @given(
         st.lists(
             st.tuples(st.sampled_from(["get", "pass"]), st.integers(0, 3), st.floats(0, TTL / 2))
