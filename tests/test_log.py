@@ -73,66 +73,66 @@ def test_without_a_handler_lines_go_to_standard_error(
     assert capsys.readouterr() == ("", '[INFO] dispatched {"job_id": "job"}\n')
 
 
-class TestLogEvent:
-    """A line has the name of the event and its fields as JSON."""
+@pytest.mark.parametrize("level", [logging.DEBUG, logging.WARNING, logging.ERROR])
+def test_a_line_has_its_level_and_what_happened_and_its_fields(
+    level: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    log_event(level, "skipped", queue="lava-%s%d", trigger_id=None, job_id="", count=0)
+    line = 'skipped {"queue": "lava-%s%d", "job_id": "", "count": 0}'
+    assert caplog.record_tuples == [("lava_s3trigger", level, line)]
 
-    @pytest.mark.parametrize("level", [logging.DEBUG, logging.WARNING, logging.ERROR])
-    def test_a_line_has_its_level_and_what_happened_and_its_fields(
-        self, level: int, caplog: pytest.LogCaptureFixture
-    ) -> None:
-        log_event(level, "skipped", queue="lava-%s%d", trigger_id=None, job_id="", count=0)
-        line = 'skipped {"queue": "lava-%s%d", "job_id": "", "count": 0}'
-        assert caplog.record_tuples == [("lava_s3trigger", level, line)]
 
-    def test_below_the_level_no_text_is_made(self, caplog: pytest.LogCaptureFixture) -> None:
-        class Costly:
-            def __str__(self) -> str:
-                raise AssertionError
+def test_below_the_level_no_text_is_made(caplog: pytest.LogCaptureFixture) -> None:
+    class Costly:
+        def __str__(self) -> str:
+            raise AssertionError
 
-        caplog.set_level(logging.INFO, logger=LOGGER.name)
-        log_event(logging.DEBUG, "skipped", fact=Costly())
+    caplog.set_level(logging.INFO, logger=LOGGER.name)
+    log_event(logging.DEBUG, "skipped", fact=Costly())
 
-        assert caplog.records == []
+    assert caplog.records == []
 
-    @pytest.mark.parametrize(
-        ("value", "logged"),
-        [
-            (Decimal("1.50"), "1.50"),
-            (datetime(2026, 3, 14, tzinfo=UTC), "2026-03-14 00:00:00+00:00"),
-            ({"b", "a"}, ["a", "b"]),
-            (float("nan"), "nan"),
-            ([float("inf"), 1.5], ["inf", 1.5]),
-            (b"\xff", "b'\\xff'"),
-            (("x" * 5000, 7), ["x" * 4096, 7]),
-            ("x" * 1_000_000, "x" * 4096),
-            (True, True),
-            # Not every reader of JSON takes the escape of half a surrogate pair.
-            (["a\ud800\u00e9", {"\ud800": 1}], ["a\\ud800\u00e9", {"\\ud800": 1}]),
-            (nested_list(100_000), "nested too deeply"),
-        ],
-        ids=[
-            *("decimal", "time", "set", "nan", "infinity", "binary", "long", "very long"),
-            *("boolean", "half a character", "nested"),
-        ],
-    )
-    def test_any_value_can_be_logged(
-        self, value: object, logged: object, caplog: pytest.LogCaptureFixture
-    ) -> None:
-        log_event(logging.INFO, "done", value=value, key="k")
-        [message] = caplog.messages
-        assert json.loads(message.removeprefix("done ")) == {"value": logged, "key": "k"}
 
-    def test_a_handler_that_raises_does_not_stop_what_is_logged(self) -> None:
-        class Broken(logging.Handler):
-            def emit(self, record: logging.LogRecord) -> None:
-                raise OSError(record)
+@pytest.mark.parametrize(
+    ("value", "logged"),
+    [
+        (Decimal("1.50"), "1.50"),
+        (datetime(2026, 3, 14, tzinfo=UTC), "2026-03-14 00:00:00+00:00"),
+        ({"b", "a"}, ["a", "b"]),
+        (float("nan"), "nan"),
+        ([float("inf"), 1.5], ["inf", 1.5]),
+        (b"\xff", "b'\\xff'"),
+        (("x" * 5000, 7), ["x" * 4096, 7]),
+        ("x" * 1_000_000, "x" * 4096),
+        (True, True),
+        # Not every reader of JSON takes the escape of half a surrogate pair.
+        (["a\ud800\u00e9", {"\ud800": 1}], ["a\\ud800\u00e9", {"\\ud800": 1}]),
+        (nested_list(100_000), "nested too deeply"),
+    ],
+    ids=[
+        *("decimal", "time", "set", "nan", "infinity", "binary", "long", "very long"),
+        *("boolean", "half a character", "nested"),
+    ],
+)
+def test_any_value_can_be_logged(
+    value: object, logged: object, caplog: pytest.LogCaptureFixture
+) -> None:
+    log_event(logging.INFO, "done", value=value, key="k")
+    [message] = caplog.messages
+    assert json.loads(message.removeprefix("done ")) == {"value": logged, "key": "k"}
 
-        handler = Broken()
-        LOGGER.addHandler(handler)
-        try:
-            log_event(logging.ERROR, "failed")
-        finally:
-            LOGGER.removeHandler(handler)
+
+def test_a_handler_that_raises_does_not_stop_what_is_logged() -> None:
+    class Broken(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            raise OSError(record)
+
+    handler = Broken()
+    LOGGER.addHandler(handler)
+    try:
+        log_event(logging.ERROR, "failed")
+    finally:
+        LOGGER.removeHandler(handler)
 
 
 WIDE: Final = st.sampled_from(["x", "\x01", '"', "\u00e9", "\ud800", "\U0001f600"])
@@ -212,66 +212,66 @@ def json_log(
     configure_logging(logging.INFO)
 
 
-class TestJsonLines:
-    """In Lambda's JSON format, a line is a JSON object with its fields at the top."""
+def test_fields_are_at_the_top_level(json_log: JsonLog) -> None:
+    json_log(logging.INFO)
+    log_event(logging.WARNING, "skipped", key="a/b", count=2)
 
-    def test_fields_are_at_the_top_level(self, json_log: JsonLog) -> None:
-        json_log(logging.INFO)
-        log_event(logging.WARNING, "skipped", key="a/b", count=2)
+    [line] = json_log.text().splitlines()
+    found = json.loads(line)
+    time = datetime.fromisoformat(found.pop("timestamp"))
+    assert abs((datetime.now(UTC) - time).total_seconds()) < 60
+    assert list(found.items()) == [
+        ("level", "WARNING"),
+        ("event", "skipped"),
+        ("key", "a/b"),
+        ("count", 2),
+    ]
 
-        [line] = json_log.text().splitlines()
-        found = json.loads(line)
-        time = datetime.fromisoformat(found.pop("timestamp"))
-        assert abs((datetime.now(UTC) - time).total_seconds()) < 60
-        assert list(found.items()) == [
-            ("level", "WARNING"),
-            ("event", "skipped"),
-            ("key", "a/b"),
-            ("count", 2),
-        ]
 
-    def test_no_name_of_a_field_is_lost(self, json_log: JsonLog) -> None:
-        names = ["name", "msg", "args", "module", "message", "logger"]
-        json_log(logging.INFO)
-        log_event(logging.INFO, "done", **dict.fromkeys(names, "x"))
-        found = json.loads(json_log.text())
-        assert [found[name] for name in names] == ["x"] * len(names)
+def test_no_name_of_a_field_is_lost(json_log: JsonLog) -> None:
+    names = ["name", "msg", "args", "module", "message", "logger"]
+    json_log(logging.INFO)
+    log_event(logging.INFO, "done", **dict.fromkeys(names, "x"))
+    found = json.loads(json_log.text())
+    assert [found[name] for name in names] == ["x"] * len(names)
 
-    def test_seconds_pass(self, json_log: JsonLog) -> None:
-        json_log(logging.INFO)
-        for now in (0.0, 0.0625, 1.5):
-            json_log.monkeypatch.setattr("lava_s3trigger.log.time.time", lambda now=now: now)
-            log_event(logging.INFO, "done")
 
-        times = [json.loads(line)["timestamp"] for line in json_log.text().splitlines()]
-        assert times == [
-            "1970-01-01T00:00:00.000Z",
-            "1970-01-01T00:00:00.062Z",
-            "1970-01-01T00:00:01.500Z",
-        ]
-
-    def test_lines_of_other_loggers_are_left_to_the_handlers_own_formatter(
-        self, json_log: JsonLog
-    ) -> None:
-        json_log(logging.INFO)
-        json_log(logging.INFO)  # as a second instance in the same process does
-        logging.getLogger("botocore").warning("odd")
-        assert json_log.text() == "[WARNING] odd\n"
-
-    def test_debug_of_libraries_is_not_logged(self, json_log: JsonLog) -> None:
-        logging.root.setLevel(logging.DEBUG)
-        json_log(logging.DEBUG)
-        logging.getLogger("botocore").info("found credentials")
-        assert json_log.text() == ""
-
-    def test_common_fields_are_in_each_line(self, json_log: JsonLog) -> None:
-        json_log(logging.INFO, mode="observe")
-        log_event(logging.INFO, "skipped", key="a")
+def test_seconds_pass(json_log: JsonLog) -> None:
+    json_log(logging.INFO)
+    for now in (0.0, 0.0625, 1.5):
+        json_log.monkeypatch.setattr("lava_s3trigger.log.time.time", lambda now=now: now)
         log_event(logging.INFO, "done")
-        log_document('{"event":"summary","events":1}')
 
-        lines = [json.loads(line) for line in json_log.text().splitlines()]
-        assert [line["mode"] for line in lines] == ["observe"] * 3
+    times = [json.loads(line)["timestamp"] for line in json_log.text().splitlines()]
+    assert times == [
+        "1970-01-01T00:00:00.000Z",
+        "1970-01-01T00:00:00.062Z",
+        "1970-01-01T00:00:01.500Z",
+    ]
+
+
+def test_lines_of_other_loggers_are_left_to_the_handlers_own_formatter(json_log: JsonLog) -> None:
+    json_log(logging.INFO)
+    json_log(logging.INFO)  # as a second instance in the same process does
+    logging.getLogger("botocore").warning("odd")
+    assert json_log.text() == "[WARNING] odd\n"
+
+
+def test_debug_of_libraries_is_not_logged(json_log: JsonLog) -> None:
+    logging.root.setLevel(logging.DEBUG)
+    json_log(logging.DEBUG)
+    logging.getLogger("botocore").info("found credentials")
+    assert json_log.text() == ""
+
+
+def test_common_fields_are_in_each_line(json_log: JsonLog) -> None:
+    json_log(logging.INFO, mode="observe")
+    log_event(logging.INFO, "skipped", key="a")
+    log_event(logging.INFO, "done")
+    log_document('{"event":"summary","events":1}')
+
+    lines = [json.loads(line) for line in json_log.text().splitlines()]
+    assert [line["mode"] for line in lines] == ["observe"] * 3
 
 
 def test_a_document_of_metrics_is_logged_at_every_level(caplog: pytest.LogCaptureFixture) -> None:
@@ -347,48 +347,45 @@ def runtime(
         del sys.modules[name]
 
 
-class TestRuntime:
-    """Lines pass through the log of Lambda's own runtime, and are read back from it."""
+@pytest.mark.parametrize("key", HOSTILE)
+@pytest.mark.parametrize("runtime", ["JSON", "Text"], indirect=True)
+def test_a_line_is_read_back(runtime: Runtime, key: str) -> None:
+    runtime.configure(logging.INFO)
+    log_event(logging.ERROR, "failed", key=key, count=3)
 
-    @pytest.mark.parametrize("key", HOSTILE)
-    @pytest.mark.parametrize("runtime", ["JSON", "Text"], indirect=True)
-    def test_a_line_is_read_back(self, runtime: Runtime, key: str) -> None:
-        runtime.configure(logging.INFO)
-        log_event(logging.ERROR, "failed", key=key, count=3)
+    [(_, text)] = runtime.frames()
+    assert text.count("\n") == 1
+    assert text.endswith("\n")
+    line = read_line(text)
+    assert line
+    assert (line.event, line.level, line.request_id) == ("failed", "ERROR", "r-1")
+    assert line.fields == {"key": key, "count": 3}
+    assert line.time
+    assert abs((datetime.now(UTC) - line.time).total_seconds()) < 60
 
-        [(_, text)] = runtime.frames()
-        assert text.count("\n") == 1
-        assert text.endswith("\n")
-        line = read_line(text)
-        assert line
-        assert (line.event, line.level, line.request_id) == ("failed", "ERROR", "r-1")
-        assert line.fields == {"key": key, "count": 3}
-        assert line.time
-        assert abs((datetime.now(UTC) - line.time).total_seconds()) < 60
 
-    @pytest.mark.parametrize("runtime", ["JSON"], indirect=True)
-    @pytest.mark.parametrize("level", [logging.DEBUG, logging.INFO, logging.ERROR])
-    def test_a_frame_has_the_type_that_the_runtime_gives_it(
-        self, runtime: Runtime, level: int
-    ) -> None:
-        runtime.attach()
-        log_event(level, "before")
-        runtime.configure(logging.DEBUG)
-        log_event(level, "after")
-        log_event(level, "again")
+@pytest.mark.parametrize("runtime", ["JSON"], indirect=True)
+@pytest.mark.parametrize("level", [logging.DEBUG, logging.INFO, logging.ERROR])
+def test_a_frame_has_the_type_that_the_runtime_gives_it(runtime: Runtime, level: int) -> None:
+    runtime.attach()
+    log_event(level, "before")
+    runtime.configure(logging.DEBUG)
+    log_event(level, "after")
+    log_event(level, "again")
 
-        (before, _), (after, _), (again, _) = runtime.frames()
-        assert before == after == again
+    (before, _), (after, _), (again, _) = runtime.frames()
+    assert before == after == again
 
-    @pytest.mark.parametrize("runtime", ["JSON", "Text"], indirect=True)
-    def test_metrics_are_read_back(self, runtime: Runtime) -> None:
-        runtime.configure(logging.INFO)
-        log_document('{"event":"summary","_aws":{"Timestamp":1500},"dispatched":1}')
 
-        [(_, text)] = runtime.frames()
-        line = read_line(text)
-        assert line
-        assert (line.event, line.fields) == ("summary", {"dispatched": 1})
-        assert line.time
-        # The document is the whole line: CloudWatch may not find it behind a prefix.
-        assert json.loads(text)["_aws"] == {"Timestamp": 1500}
+@pytest.mark.parametrize("runtime", ["JSON", "Text"], indirect=True)
+def test_metrics_are_read_back(runtime: Runtime) -> None:
+    runtime.configure(logging.INFO)
+    log_document('{"event":"summary","_aws":{"Timestamp":1500},"dispatched":1}')
+
+    [(_, text)] = runtime.frames()
+    line = read_line(text)
+    assert line
+    assert (line.event, line.fields) == ("summary", {"dispatched": 1})
+    assert line.time
+    # The document is the whole line: CloudWatch may not find it behind a prefix.
+    assert json.loads(text)["_aws"] == {"Timestamp": 1500}

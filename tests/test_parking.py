@@ -40,101 +40,101 @@ def read_back(message: Any) -> tuple[S3Event, RedriveTarget | None]:
     return found.event, found.redrive
 
 
-class TestMessage:
-    """A parked message holds the S3 event as it came, the trigger, why, and what is done."""
+@pytest.mark.parametrize("event", RECORDS)
+def test_a_whole_trigger(event: dict[str, Any]) -> None:
+    message = parked_message(event, [BAD_ENTRY], [], NOW)
 
-    @pytest.mark.parametrize("event", RECORDS)
-    def test_a_whole_trigger(self, event: dict[str, Any]) -> None:
-        message = parked_message(event, [BAD_ENTRY], [], NOW)
-
-        assert json.loads(message) == {
-            "parked": {
-                "trigger_id": "t-1",
-                "reasons": [
-                    {"kind": "bad_entry", "reason": "bad entry: delay: 'soon' is not a duration"}
-                ],
-                "done": [],
-                "parked_at": "2026-03-14T01:59:26+00:00",
-            },
-            "event": event,
-        }
-
-    def test_the_time_has_an_offset(self) -> None:
-        now = NOW.astimezone(timezone(timedelta(hours=11)))
-        assert parked(BAD_ENTRY, now=now)["parked_at"] == "2026-03-14T12:59:26+11:00"
-
-    def test_text_that_a_template_made_too_long_is_cut_and_so_are_many_reasons(self) -> None:
-        long = NO_JOB._replace(reason="x" * 1_000_000, job_id="j" * 1_000_000)
-        cut = {"job_id": "j" * 2048, "kind": "no_such_job", "reason": "x" * 2048}
-        assert parked(*[long] * 1_000)["reasons"] == [cut] * 100
-
-    def test_a_parked_message_is_ascii(self) -> None:
-        event = {**EVENTBRIDGE, "note": "\u00e9\uffff\ud800\x00"}
-
-        message = parked_message(
-            event, [Outcome("user_error", "x", "\ufffe", "\u00e9", "\u00e8")], ["\ud800"], NOW
-        )
-
-        assert message.isascii()
-        assert message.isprintable()
+    assert json.loads(message) == {
+        "parked": {
+            "trigger_id": "t-1",
+            "reasons": [
+                {"kind": "bad_entry", "reason": "bad entry: delay: 'soon' is not a duration"}
+            ],
+            "done": [],
+            "parked_at": "2026-03-14T01:59:26+00:00",
+        },
+        "event": event,
+    }
 
 
-class TestReadBack:
-    """Given back to the function, it is the same event for the same trigger, less what is done."""
+def test_the_time_has_an_offset() -> None:
+    now = NOW.astimezone(timezone(timedelta(hours=11)))
+    assert parked(BAD_ENTRY, now=now)["parked_at"] == "2026-03-14T12:59:26+11:00"
 
-    @pytest.mark.parametrize("event", RECORDS)
-    @pytest.mark.parametrize("done", [(), ("a",), ("a", "b", "b")], ids=str)
-    def test_a_redriven_message_is_the_same_event_for_the_same_trigger(
-        self, event: dict[str, Any], done: tuple[str, ...]
-    ) -> None:
-        first = deliveries(event, "eu-west-1")[0].events[0].event
-        again, redrive = read_back(parked_message(event, [NO_JOB], done, NOW))
-        assert redrive == RedriveTarget("t-1", done)
-        assert (again.info, again.record, again.identity) == (first.info, event, first.identity)
 
-    def test_an_event_that_is_parked_again_stays_as_it_came(self) -> None:
-        first, _ = read_back(parked_message(S3, [NO_JOB], [], NOW))
-        again, redrive = read_back(parked_message(first.record, [NO_JOB], ["a"], NOW))
-        assert again.record == S3
-        assert redrive == RedriveTarget("t-1", ("a",))
+def test_text_that_a_template_made_too_long_is_cut_and_so_are_many_reasons() -> None:
+    long = NO_JOB._replace(reason="x" * 1_000_000, job_id="j" * 1_000_000)
+    cut = {"job_id": "j" * 2048, "kind": "no_such_job", "reason": "x" * 2048}
+    assert parked(*[long] * 1_000)["reasons"] == [cut] * 100
 
-    @pytest.mark.parametrize(
-        "said",
-        [
-            None,
-            "t",
-            {},
-            {"trigger_id": "t"},
-            {"trigger_id": "t", "job_id": "j"},
-            {"trigger_id": None, "done": []},
-            {"trigger_id": 5, "done": []},
-            {"trigger_id": "t", "done": "a"},
-            {"trigger_id": "t", "done": [1]},
-            {"trigger_id": "t", "done": None},
-        ],
-        ids=str,
+
+def test_a_parked_message_is_ascii() -> None:
+    event = {**EVENTBRIDGE, "note": "\u00e9\uffff\ud800\x00"}
+
+    message = parked_message(
+        event, [Outcome("user_error", "x", "\ufffe", "\u00e9", "\u00e8")], ["\ud800"], NOW
     )
-    def test_a_message_that_does_not_say_what_is_done_is_an_error(self, said: Any) -> None:
-        """Else jobs that ran would run again."""
-        [delivery] = deliveries(sqs({"parked": said, "event": S3}), "eu-west-1")
-        assert delivery.events == []
-        [error] = delivery.errors
-        assert str(error).startswith("parked is ")
-        assert "trigger_id" in str(error)
 
-    @given(
-        key=st.text(min_size=1),
-        trigger_id=st.text(min_size=1),
-        reasons=st.lists(st.tuples(st.text(), st.text(), st.none() | st.text()), min_size=1),
-        done=st.lists(st.text()),
-    )
-    def test_any_text_is_read_back(
-        self, key: str, trigger_id: str, reasons: list[tuple[str, str, str | None]], done: list[str]
-    ) -> None:
-        errors = [Outcome("user_error", kind, why, trigger_id, job) for kind, why, job in reasons]
-        event, redrive = read_back(parked_message(eventbridge(key), errors, done, NOW))
-        assert event.key == key
-        assert redrive == RedriveTarget(trigger_id, tuple(sorted(done)))
+    assert message.isascii()
+    assert message.isprintable()
+
+
+@pytest.mark.parametrize("event", RECORDS)
+@pytest.mark.parametrize("done", [(), ("a",), ("a", "b", "b")], ids=str)
+def test_a_redriven_message_is_the_same_event_for_the_same_trigger(
+    event: dict[str, Any], done: tuple[str, ...]
+) -> None:
+    first = deliveries(event, "eu-west-1")[0].events[0].event
+    again, redrive = read_back(parked_message(event, [NO_JOB], done, NOW))
+    assert redrive == RedriveTarget("t-1", done)
+    assert (again.info, again.record, again.identity) == (first.info, event, first.identity)
+
+
+def test_an_event_that_is_parked_again_stays_as_it_came() -> None:
+    first, _ = read_back(parked_message(S3, [NO_JOB], [], NOW))
+    again, redrive = read_back(parked_message(first.record, [NO_JOB], ["a"], NOW))
+    assert again.record == S3
+    assert redrive == RedriveTarget("t-1", ("a",))
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        None,
+        "t",
+        {},
+        {"trigger_id": "t"},
+        {"trigger_id": "t", "job_id": "j"},
+        {"trigger_id": None, "done": []},
+        {"trigger_id": 5, "done": []},
+        {"trigger_id": "t", "done": "a"},
+        {"trigger_id": "t", "done": [1]},
+        {"trigger_id": "t", "done": None},
+    ],
+    ids=str,
+)
+def test_a_message_that_does_not_say_what_is_done_is_an_error(said: Any) -> None:
+    """Else jobs that ran would run again."""
+    [delivery] = deliveries(sqs({"parked": said, "event": S3}), "eu-west-1")
+    assert delivery.events == []
+    [error] = delivery.errors
+    assert str(error).startswith("parked is ")
+    assert "trigger_id" in str(error)
+
+
+@given(
+    key=st.text(min_size=1),
+    trigger_id=st.text(min_size=1),
+    reasons=st.lists(st.tuples(st.text(), st.text(), st.none() | st.text()), min_size=1),
+    done=st.lists(st.text()),
+)
+def test_any_text_is_read_back(
+    key: str, trigger_id: str, reasons: list[tuple[str, str, str | None]], done: list[str]
+) -> None:
+    errors = [Outcome("user_error", kind, why, trigger_id, job) for kind, why, job in reasons]
+    event, redrive = read_back(parked_message(eventbridge(key), errors, done, NOW))
+    assert event.key == key
+    assert redrive == RedriveTarget(trigger_id, tuple(sorted(done)))
 
 
 @pytest.mark.parametrize(

@@ -57,47 +57,46 @@ def carry_out(event: DeliveredEvent, target: Target) -> None:
     outbox.close()
 
 
-class TestDispatch:
-    """Each dispatch has an outcome of its own."""
+def test_its_time_is_that_of_sending() -> None:
+    """Others may have been rendered since it was made."""
+    times = [EVENT.event_time + timedelta(seconds=n) for n in (1, 60, 61)]
+    event, target = delivered(trigger("j"), trigger("k", trigger_id="u")), Target()
+    outbox = Outbox(target, "demo", PARKING, UNLIMITED, now=lambda: times.pop(0))
+    assert event.decision
+    for each in event.decision.triggers:
+        outbox.put(event, each)
 
-    def test_its_time_is_that_of_sending(self) -> None:
-        """Others may have been rendered since it was made."""
-        times = [EVENT.event_time + timedelta(seconds=n) for n in (1, 60, 61)]
-        event, target = delivered(trigger("j"), trigger("k", trigger_id="u")), Target()
-        outbox = Outbox(target, "demo", PARKING, UNLIMITED, now=lambda: times.pop(0))
-        assert event.decision
-        for each in event.decision.triggers:
-            outbox.put(event, each)
+    outbox.close()
 
-        outbox.close()
+    sent = [json.loads(each.text)["ts_dispatch"] for each in target.sent]
+    assert sent == [timestamp(EVENT.event_time + timedelta(seconds=60))] * 2
 
-        sent = [json.loads(each.text)["ts_dispatch"] for each in target.sent]
-        assert sent == [timestamp(EVENT.event_time + timedelta(seconds=60))] * 2
 
-    def test_what_was_sent_is_known_also_if_sending_ends_with_an_error(self) -> None:
-        """Else a retry would send it again."""
+def test_what_was_sent_is_known_also_if_sending_ends_with_an_error() -> None:
+    """Else a retry would send it again."""
 
-        class Broken(Target):
-            def send(self, messages: Sequence[PendingMessage], *_: Any) -> None:
-                super().send(messages[:1])
-                raise MemoryError
+    class Broken(Target):
+        def send(self, messages: Sequence[PendingMessage], *_: Any) -> None:
+            super().send(messages[:1])
+            raise MemoryError
 
-        event = delivered(trigger("j", "k"))
+    event = delivered(trigger("j", "k"))
 
-        with pytest.raises(MemoryError):
-            carry_out(event, Broken())
+    with pytest.raises(MemoryError):
+        carry_out(event, Broken())
 
-        assert [(each.outcome, each.job_id) for each in event.outcomes] == [
-            ("dispatched", "j"),
-            ("failed", "k"),
-        ]
+    assert [(each.outcome, each.job_id) for each in event.outcomes] == [
+        ("dispatched", "j"),
+        ("failed", "k"),
+    ]
 
-    def test_a_dispatch_names_its_queue_its_run_and_the_lag(self) -> None:
-        event, target = delivered(trigger("j")), Target()
 
-        carry_out(event, target)
+def test_a_dispatch_names_its_queue_its_run_and_the_lag() -> None:
+    event, target = delivered(trigger("j")), Target()
 
-        [message] = target.sent
-        assert event.outcomes == [
-            Outcome("dispatched", None, None, "t", "j", message.run_id, "lava-demo-of-j", 2.0)
-        ]
+    carry_out(event, target)
+
+    [message] = target.sent
+    assert event.outcomes == [
+        Outcome("dispatched", None, None, "t", "j", message.run_id, "lava-demo-of-j", 2.0)
+    ]

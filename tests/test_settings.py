@@ -45,60 +45,57 @@ VARIABLES: Final[dict[str, tuple[str, dict[str, object]]]] = {
 """By variable: the attribute of the settings, and what is made of values."""
 
 
-class TestDefaults:
-    """Only the realm is required."""
-
-    def test_unset_variables_have_defaults(self) -> None:
-        assert Settings.from_env(REALM) == Settings(
-            realm="demo",
-            cache_ttl=60,
-            dedup_cache_size=0,
-            dedup_ttl=30,
-            dedup_table=None,
-            dead_letter_queue=None,
-            max_delay=15 * 60,
-            log_level=logging.INFO,
-            metrics=True,
-            mode="dispatch",
-        )
-
-    @pytest.mark.parametrize(
-        "env", [{}, {"LAVA_REALM": ""}, {"REALM": "demo"}, {"LAVA_LAVA_REALM": "demo"}], ids=str
+def test_unset_variables_have_defaults() -> None:
+    assert Settings.from_env(REALM) == Settings(
+        realm="demo",
+        cache_ttl=60,
+        dedup_cache_size=0,
+        dedup_ttl=30,
+        dedup_table=None,
+        dead_letter_queue=None,
+        max_delay=15 * 60,
+        log_level=logging.INFO,
+        metrics=True,
+        mode="dispatch",
     )
-    def test_without_a_realm_the_function_does_not_start(self, env: dict[str, str]) -> None:
-        with pytest.raises(SettingsError) as caught:
-            Settings.from_env(env)
-        assert str(caught.value) == "LAVA_REALM is not set: it must be the name of a lava realm"
 
 
-class TestNames:
-    """A value is that of LAVA_<NAME>, else of <NAME>, else the default."""
+@pytest.mark.parametrize(
+    "env", [{}, {"LAVA_REALM": ""}, {"REALM": "demo"}, {"LAVA_LAVA_REALM": "demo"}], ids=str
+)
+def test_without_a_realm_the_function_does_not_start(env: dict[str, str]) -> None:
+    with pytest.raises(SettingsError) as caught:
+        Settings.from_env(env)
+    assert str(caught.value) == "LAVA_REALM is not set: it must be the name of a lava realm"
 
-    @pytest.mark.parametrize("name", VARIABLES)
-    def test_the_prefixed_name_wins_unless_it_is_empty(self, name: str) -> None:
-        attribute, values = VARIABLES[name]
-        (value, read), (other, other_read), *_ = values.items()
-        default = getattr(Settings(realm="demo"), attribute)
-        prefixed = f"LAVA_{name}"
 
-        for env, expected in (
-            ({name: other, prefixed: value}, read),
-            ({name: other}, other_read),
-            ({name: other, prefixed: ""}, other_read),
-            ({name: "", prefixed: ""}, default),
-        ):
-            assert getattr(Settings.from_env(REALM | env), attribute) == expected
+@pytest.mark.parametrize("name", VARIABLES)
+def test_the_prefixed_name_wins_unless_it_is_empty(name: str) -> None:
+    attribute, values = VARIABLES[name]
+    (value, read), (other, other_read), *_ = values.items()
+    default = getattr(Settings(realm="demo"), attribute)
+    prefixed = f"LAVA_{name}"
 
-    def test_each_setting_has_a_variable(self) -> None:
-        tested = {attribute for attribute, _ in VARIABLES.values()}
-        assert {field.name for field in fields(Settings)} == {"realm", *tested}
+    for env, expected in (
+        ({name: other, prefixed: value}, read),
+        ({name: other}, other_read),
+        ({name: other, prefixed: ""}, other_read),
+        ({name: "", prefixed: ""}, default),
+    ):
+        assert getattr(Settings.from_env(REALM | env), attribute) == expected
 
-    @pytest.mark.parametrize(
-        ("name", "value"), [(name, value) for name in VARIABLES for value in VARIABLES[name][1]]
-    )
-    def test_a_value_is_read_as_users_write_it(self, name: str, value: str) -> None:
-        attribute, values = VARIABLES[name]
-        assert getattr(Settings.from_env({**REALM, name: value}), attribute) == values[value]
+
+def test_each_setting_has_a_variable() -> None:
+    tested = {attribute for attribute, _ in VARIABLES.values()}
+    assert {field.name for field in fields(Settings)} == {"realm", *tested}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [(name, value) for name in VARIABLES for value in VARIABLES[name][1]]
+)
+def test_a_value_is_read_as_users_write_it(name: str, value: str) -> None:
+    attribute, values = VARIABLES[name]
+    assert getattr(Settings.from_env({**REALM, name: value}), attribute) == values[value]
 
 
 DURATION: Final = "a duration, 0 or more, such as 60, 60s or 5m"
@@ -154,45 +151,45 @@ BAD: Final = {
 }
 
 
-class TestBadValues:
-    """A value that cannot be used is an error of one line, that says what would do."""
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        pytest.param(name, value, expected, id=f"{name}-{ascii(value)[1:20]}")
+        for name, (expected, values) in BAD.items()
+        for value in values
+    ],
+)
+@pytest.mark.parametrize("prefix", ["", "LAVA_"], ids=["plain", "prefixed"])
+def test_a_bad_value_is_an_error_with_variable_value_and_remedy(
+    prefix: str, name: str, value: str, expected: str
+) -> None:
+    named = f"{prefix}{name.removeprefix('LAVA_')}" if name != "LAVA_REALM" else name
 
-    @pytest.mark.parametrize(
-        ("name", "value", "expected"),
-        [
-            pytest.param(name, value, expected, id=f"{name}-{ascii(value)[1:20]}")
-            for name, (expected, values) in BAD.items()
-            for value in values
-        ],
-    )
-    @pytest.mark.parametrize("prefix", ["", "LAVA_"], ids=["plain", "prefixed"])
-    def test_a_bad_value_is_an_error_with_variable_value_and_remedy(
-        self, prefix: str, name: str, value: str, expected: str
-    ) -> None:
-        named = f"{prefix}{name.removeprefix('LAVA_')}" if name != "LAVA_REALM" else name
+    with pytest.raises(SettingsError) as caught:
+        Settings.from_env({**REALM, named: value})
 
-        with pytest.raises(SettingsError) as caught:
-            Settings.from_env({**REALM, named: value})
+    assert str(caught.value) == f"{named} is {value!r}: it must be {expected}"
+    assert len(str(caught.value).splitlines()) == 1
+    assert caught.value.__cause__ is None
 
-        assert str(caught.value) == f"{named} is {value!r}: it must be {expected}"
-        assert len(str(caught.value).splitlines()) == 1
-        assert caught.value.__cause__ is None
 
-    def test_a_bad_prefixed_value_is_an_error_beside_a_good_plain_one(self) -> None:
-        env = {"S3TRIGGER_CACHE_TTL": "60s", "LAVA_S3TRIGGER_CACHE_TTL": "soon"}
-        with pytest.raises(SettingsError, match=r"^LAVA_S3TRIGGER_CACHE_TTL is 'soon'"):
-            Settings.from_env(REALM | env)
+def test_a_bad_prefixed_value_is_an_error_beside_a_good_plain_one() -> None:
+    env = {"S3TRIGGER_CACHE_TTL": "60s", "LAVA_S3TRIGGER_CACHE_TTL": "soon"}
+    with pytest.raises(SettingsError, match=r"^LAVA_S3TRIGGER_CACHE_TTL is 'soon'"):
+        Settings.from_env(REALM | env)
 
-    def test_a_bad_plain_value_is_ignored_beside_a_good_prefixed_one(self) -> None:
-        env = {"S3TRIGGER_CACHE_TTL": "soon", "LAVA_S3TRIGGER_CACHE_TTL": "5s"}
-        assert Settings.from_env(REALM | env).cache_ttl == 5
 
-    @given(st.sampled_from(sorted(BAD)), st.text(min_size=1))
-    def test_any_value_is_read_or_refused_on_one_line(self, name: str, value: str) -> None:
-        said = ""
-        try:
-            Settings.from_env({**REALM, name: value})
-        except SettingsError as error:
-            said = str(error)
+def test_a_bad_plain_value_is_ignored_beside_a_good_prefixed_one() -> None:
+    env = {"S3TRIGGER_CACHE_TTL": "soon", "LAVA_S3TRIGGER_CACHE_TTL": "5s"}
+    assert Settings.from_env(REALM | env).cache_ttl == 5
 
-        assert not said or (said.startswith(f"{name} is ") and said.isprintable())
+
+@given(st.sampled_from(sorted(BAD)), st.text(min_size=1))
+def test_any_value_is_read_or_refused_on_one_line(name: str, value: str) -> None:
+    said = ""
+    try:
+        Settings.from_env({**REALM, name: value})
+    except SettingsError as error:
+        said = str(error)
+
+    assert not said or (said.startswith(f"{name} is ") and said.isprintable())

@@ -55,181 +55,173 @@ def refusal(read: Callable[[Any], Any], value: object) -> str:
     return str(caught.value)
 
 
-class TestUnits:
-    """A quantity is a number and a unit of docs/design.md#conditions, in that case."""
-
-    @of_both
-    @given(data=st.data())
-    def test_an_unknown_unit_is_an_error(
-        self, read: Callable[[Any], float], factors: dict[str, int], data: st.DataObject
-    ) -> None:
-        unit = data.draw(st.text("abBkKmMgGtTpPisdwhyHSDW", min_size=1, max_size=4))
-        assume(unit not in factors)
-        with pytest.raises(ValueError, match=r"is not a (duration|size)"):
-            read(f"1{unit}")
-
-    def test_the_units_are_named_in_the_error(self) -> None:
-        assert refusal(units.duration, "1K") == (
-            "'1K' is not a duration such as 90, 90s or 1.5m (units: s m h d w)"
-        )
-        assert refusal(units.size, "1kb") == (
-            "'1kb' is not a size such as 10, 10KB or 1.5MiB"
-            " (units: B K M G T P KB MB GB TB PB KiB MiB GiB TiB PiB)"
-        )
+@of_both
+@given(data=st.data())
+def test_an_unknown_unit_is_an_error(
+    read: Callable[[Any], float], factors: dict[str, int], data: st.DataObject
+) -> None:
+    unit = data.draw(st.text("abBkKmMgGtTpPisdwhyHSDW", min_size=1, max_size=4))
+    assume(unit not in factors)
+    with pytest.raises(ValueError, match=r"is not a (duration|size)"):
+        read(f"1{unit}")
 
 
-class TestNumbers:
-    """The number may have a sign, decimals, an exponent, and white space around it."""
-
-    @of_both
-    @pytest.mark.parametrize(("number", "expected"), NUMBERS.items())
-    def test_every_form_of_number_works_with_every_unit(
-        self, read: Callable[[Any], float], factors: dict[str, int], number: str, expected: float
-    ) -> None:
-        for unit, factor in factors.items():
-            assert read(f"{number}{unit}") == expected * factor
-
-    @by_both
-    @pytest.mark.parametrize(
-        ("value", "expected"),
-        [
-            *(
-                (f"{left}7{right}", 7)
-                for left, right in ((" ", ""), ("", "\r\n"), ("\t", "\n"), (" " * 30, " " * 30))
-            ),
-            *((number, number) for number in (0, 7, -7, 2**70, 1.5, -0.25)),
-        ],
+def test_the_units_are_named_in_the_error() -> None:
+    assert refusal(units.duration, "1K") == (
+        "'1K' is not a duration such as 90, 90s or 1.5m (units: s m h d w)"
     )
-    def test_plain_numbers_and_white_space_around_them_are_read(
-        self, read: Callable[[Any], float], value: float | str, expected: float
-    ) -> None:
-        assert read(value) == expected
-
-    def test_white_space_before_the_unit_is_ignored(self) -> None:
-        assert units.duration(" 1.5 m ") == 90
-        assert units.size(" 1.5 KiB ") == 1536
-
-    def test_a_large_integer_stays_exact(self) -> None:
-        assert units.size(2**63 + 1) == 2**63 + 1
-
-    @of_both
-    @given(number=st.floats(allow_nan=False, allow_infinity=False), data=st.data())
-    def test_a_number_written_by_python_is_read_back(
-        self,
-        read: Callable[[Any], float],
-        factors: dict[str, int],
-        number: float,
-        data: st.DataObject,
-    ) -> None:
-        unit = data.draw(st.sampled_from(sorted(factors)))
-        assert read(f"{number!r}{unit}") == number * factors[unit]
-
-
-class TestBadQuantity:
-    """Anything else is refused, and the message says what was found."""
-
-    @by_both
-    @pytest.mark.parametrize(
-        "value",
-        [
-            *("", " ", "s", "KB", "ten", "1 2", "1h30m", "- 1", "--1", "1,5", "1_000", "1.2.3"),
-            *(".", "1e", "1e1.5", "e3", "0x10", "nan", "inf", "-Infinity", "\u0661\u0662", "1\x00"),
-            *(None, True, False, [1], {"a": 1}),
-        ],
-        ids=ascii,
+    assert refusal(units.size, "1kb") == (
+        "'1kb' is not a size such as 10, 10KB or 1.5MiB"
+        " (units: B K M G T P KB MB GB TB PB KiB MiB GiB TiB PiB)"
     )
-    def test_a_bad_quantity_is_refused_with_its_text(
-        self, read: Callable[[Any], float], value: object
-    ) -> None:
-        assert refusal(read, value).startswith(f"{value!a} is not a {read.__name__} such as")
-
-    @by_both
-    @given(value=st.text() | st.from_regex(r"[ +-]*[0-9.eE]*[ a-zA-Z]*"))
-    def test_any_text_is_a_number_or_an_error(
-        self, read: Callable[[Any], float], value: str
-    ) -> None:
-        said = ""
-        try:
-            assert not math.isnan(read(value))
-        except ValueError as error:
-            said = str(error)
-
-        assert said.isascii()
-        assert said.isprintable()
-
-    @by_both
-    @pytest.mark.parametrize(
-        "value", ["9" * 1_000_000, " " * 1_000_000, "1e999999999999999999P" + " " * 1_000_000]
-    )
-    def test_a_long_text_is_cut_in_the_error(
-        self, read: Callable[[Any], float], value: str
-    ) -> None:
-        assert len(refusal(read, value)) < 200
 
 
-class TestBoolean:
-    """Booleans are read as in lava: a few words are false, in any case."""
-
-    @pytest.mark.parametrize(
-        "value",
-        [
-            *(False, 0, None, "", "false", "f", "no", "n", "off", "0"),
-            *("False", "FALSE", "fAlSe", "F", "No", "NO", "N", "Off", "OFF", "oFF"),
-        ],
-    )
-    def test_false_words_are_false(self, value: object) -> None:
-        assert units.boolean(value) is False
-
-    @pytest.mark.parametrize(
-        "value",
-        [
-            *(True, 1, -1, 2, 10**30, "true", "True", "t", "yes", "y", "on", "1", "x", " "),
-            *(" false", "false ", "00", "0.0", "none", "null", "nope", "disabled"),
-        ],
-    )
-    def test_any_other_text_is_true(self, value: object) -> None:
-        assert units.boolean(value) is True
-
-    @pytest.mark.parametrize("value", [[], ["x"], {}, 0.0, 0.5], ids=str)
-    def test_another_type_is_an_error(self, value: object) -> None:
-        assert refusal(units.boolean, value) == f"{value} is not a boolean"
+@of_both
+@pytest.mark.parametrize(("number", "expected"), NUMBERS.items())
+def test_every_form_of_number_works_with_every_unit(
+    read: Callable[[Any], float], factors: dict[str, int], number: str, expected: float
+) -> None:
+    for unit, factor in factors.items():
+        assert read(f"{number}{unit}") == expected * factor
 
 
-class TestShown:
-    """A value in a message is on one line, in ASCII, and never long."""
+@by_both
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        *(
+            (f"{left}7{right}", 7)
+            for left, right in ((" ", ""), ("", "\r\n"), ("\t", "\n"), (" " * 30, " " * 30))
+        ),
+        *((number, number) for number in (0, 7, -7, 2**70, 1.5, -0.25)),
+    ],
+)
+def test_plain_numbers_and_white_space_around_them_are_read(
+    read: Callable[[Any], float], value: float | str, expected: float
+) -> None:
+    assert read(value) == expected
 
-    @pytest.mark.parametrize(
-        ("value", "expected"),
-        [
-            pytest.param("text", "'text'", id="text"),
-            pytest.param("caf\u00e9", r"'caf\xe9'", id="not-ascii"),
-            pytest.param("a\nb", r"'a\nb'", id="newline"),
-            pytest.param("\ud800", r"'\ud800'", id="half-a-surrogate-pair"),
-            pytest.param(None, "None", id="null"),
-            pytest.param({"a": [1]}, "{'a': [1]}", id="map"),
-            pytest.param("x" * 62, "'" + "x" * 62 + "'", id="as-long-as-may-be"),
-            pytest.param("x" * 63, "'" + "x" * 60 + "...", id="too-long"),
-            pytest.param(10**5000, "some int", id="too-many-digits"),
-        ],
-    )
-    def test_a_value_is_shown(self, value: object, expected: str) -> None:
-        assert units.shown(value) == expected
 
-    def test_a_deeply_nested_value_is_shown_by_its_type(self) -> None:
-        value: list[Any] = []
-        for _ in range(100_000):
-            value = [value]
-        assert units.shown(value) == "some list"
+def test_white_space_before_the_unit_is_ignored() -> None:
+    assert units.duration(" 1.5 m ") == 90
+    assert units.size(" 1.5 KiB ") == 1536
 
-    def test_the_maximum_length_can_be_chosen(self) -> None:
-        assert units.shown("x" * 100, at_most=10) == "'xxxxxx..."
 
-    @given(st.recursive(st.none() | st.text() | st.integers(), st.lists))
-    def test_any_value_is_shown_on_one_short_line(self, value: object) -> None:
-        shown = units.shown(value)
-        assert shown.isascii()
-        assert shown.isprintable()
-        assert 0 < len(shown) <= 64
+def test_a_large_integer_stays_exact() -> None:
+    assert units.size(2**63 + 1) == 2**63 + 1
+
+
+@of_both
+@given(number=st.floats(allow_nan=False, allow_infinity=False), data=st.data())
+def test_a_number_written_by_python_is_read_back(
+    read: Callable[[Any], float],
+    factors: dict[str, int],
+    number: float,
+    data: st.DataObject,
+) -> None:
+    unit = data.draw(st.sampled_from(sorted(factors)))
+    assert read(f"{number!r}{unit}") == number * factors[unit]
+
+
+@by_both
+@pytest.mark.parametrize(
+    "value",
+    [
+        *("", " ", "s", "KB", "ten", "1 2", "1h30m", "- 1", "--1", "1,5", "1_000", "1.2.3"),
+        *(".", "1e", "1e1.5", "e3", "0x10", "nan", "inf", "-Infinity", "\u0661\u0662", "1\x00"),
+        *(None, True, False, [1], {"a": 1}),
+    ],
+    ids=ascii,
+)
+def test_a_bad_quantity_is_refused_with_its_text(
+    read: Callable[[Any], float], value: object
+) -> None:
+    assert refusal(read, value).startswith(f"{value!a} is not a {read.__name__} such as")
+
+
+@by_both
+@given(value=st.text() | st.from_regex(r"[ +-]*[0-9.eE]*[ a-zA-Z]*"))
+def test_any_text_is_a_number_or_an_error(read: Callable[[Any], float], value: str) -> None:
+    said = ""
+    try:
+        assert not math.isnan(read(value))
+    except ValueError as error:
+        said = str(error)
+
+    assert said.isascii()
+    assert said.isprintable()
+
+
+@by_both
+@pytest.mark.parametrize(
+    "value", ["9" * 1_000_000, " " * 1_000_000, "1e999999999999999999P" + " " * 1_000_000]
+)
+def test_a_long_text_is_cut_in_the_error(read: Callable[[Any], float], value: str) -> None:
+    assert len(refusal(read, value)) < 200
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *(False, 0, None, "", "false", "f", "no", "n", "off", "0"),
+        *("False", "FALSE", "fAlSe", "F", "No", "NO", "N", "Off", "OFF", "oFF"),
+    ],
+)
+def test_false_words_are_false(value: object) -> None:
+    assert units.boolean(value) is False
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *(True, 1, -1, 2, 10**30, "true", "True", "t", "yes", "y", "on", "1", "x", " "),
+        *(" false", "false ", "00", "0.0", "none", "null", "nope", "disabled"),
+    ],
+)
+def test_any_other_text_is_true(value: object) -> None:
+    assert units.boolean(value) is True
+
+
+@pytest.mark.parametrize("value", [[], ["x"], {}, 0.0, 0.5], ids=str)
+def test_another_type_is_an_error(value: object) -> None:
+    assert refusal(units.boolean, value) == f"{value} is not a boolean"
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        pytest.param("text", "'text'", id="text"),
+        pytest.param("caf\u00e9", r"'caf\xe9'", id="not-ascii"),
+        pytest.param("a\nb", r"'a\nb'", id="newline"),
+        pytest.param("\ud800", r"'\ud800'", id="half-a-surrogate-pair"),
+        pytest.param(None, "None", id="null"),
+        pytest.param({"a": [1]}, "{'a': [1]}", id="map"),
+        pytest.param("x" * 62, "'" + "x" * 62 + "'", id="as-long-as-may-be"),
+        pytest.param("x" * 63, "'" + "x" * 60 + "...", id="too-long"),
+        pytest.param(10**5000, "some int", id="too-many-digits"),
+    ],
+)
+def test_a_value_is_shown(value: object, expected: str) -> None:
+    assert units.shown(value) == expected
+
+
+def test_a_deeply_nested_value_is_shown_by_its_type() -> None:
+    value: list[Any] = []
+    for _ in range(100_000):
+        value = [value]
+    assert units.shown(value) == "some list"
+
+
+def test_the_maximum_length_can_be_chosen() -> None:
+    assert units.shown("x" * 100, at_most=10) == "'xxxxxx..."
+
+
+@given(st.recursive(st.none() | st.text() | st.integers(), st.lists))
+def test_any_value_is_shown_on_one_short_line(value: object) -> None:
+    shown = units.shown(value)
+    assert shown.isascii()
+    assert shown.isprintable()
+    assert 0 < len(shown) <= 64
 
 
 @pytest.mark.parametrize(

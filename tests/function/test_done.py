@@ -15,72 +15,73 @@ SAMPLES: Final = Path(__file__).parents[2] / "events"
 SAMPLES_OF_EVENTS: Final = sorted({*SAMPLES.glob("*.json")} - {*SAMPLES.glob("s3-batch*.json")})
 
 
-class TestDone:
-    """A delivery is done once everything that it causes was sent, or if it causes nothing."""
+@pytest.mark.parametrize(
+    "payload",
+    [
+        pytest.param(direct(record("out/1.csv")), id="no trigger"),
+        pytest.param(direct(record("off/1.csv")), id="a disabled trigger"),
+        pytest.param(direct(record("job-off/1.csv")), id="a disabled job"),
+        pytest.param(direct(record("in/1.tmp")), id="a condition that is not met"),
+        pytest.param({"Service": "Amazon S3", "Event": "s3:TestEvent"}, id="a test event"),
+        pytest.param(direct(), id="no records"),
+        pytest.param([], id="an empty array of a Pipe"),
+    ],
+)
+def test_an_event_without_effect_is_done(harness: Harness, payload: Any) -> None:
+    harness.trigger(if_not_fnmatch="*.tmp")
+    harness.trigger("whole", prefix="off", enabled=False)
+    harness.trigger("idle", prefix="job-off", job_id="idle")
+    harness.job("idle", "core", enabled=False)
+    assert harness.function()(payload) is None
+    assert harness.nothing_went_out()
 
-    @pytest.mark.parametrize(
-        "payload",
-        [
-            pytest.param(direct(record("out/1.csv")), id="no trigger"),
-            pytest.param(direct(record("off/1.csv")), id="a disabled trigger"),
-            pytest.param(direct(record("job-off/1.csv")), id="a disabled job"),
-            pytest.param(direct(record("in/1.tmp")), id="a condition that is not met"),
-            pytest.param({"Service": "Amazon S3", "Event": "s3:TestEvent"}, id="a test event"),
-            pytest.param(direct(), id="no records"),
-            pytest.param([], id="an empty array of a Pipe"),
-        ],
-    )
-    def test_an_event_without_effect_is_done(self, harness: Harness, payload: Any) -> None:
-        harness.trigger(if_not_fnmatch="*.tmp")
-        harness.trigger("whole", prefix="off", enabled=False)
-        harness.trigger("idle", prefix="job-off", job_id="idle")
-        harness.job("idle", "core", enabled=False)
-        assert harness.function()(payload) is None
-        assert harness.nothing_went_out()
 
-    @pytest.mark.parametrize(
-        "payload",
-        [
-            pytest.param(direct(record()), id="S3"),
-            pytest.param(sns(record()), id="SNS"),
-            pytest.param(sqs(direct(record())), id="SQS"),
-            pytest.param(eventbridge(), id="EventBridge"),
-            pytest.param([message("m0", direct(record()))], id="a Pipe"),
-        ],
-    )
-    def test_a_sent_dispatch_is_done(self, harness: Harness, payload: Any) -> None:
-        harness.trigger()
-        assert harness.function()(payload) is None
-        (sent,) = (each.json for each in harness.core.messages)
-        assert uuid.UUID(sent.pop("run_id")).version == 4
-        assert sent.pop("ts_dispatch").endswith("+00:00")
-        assert sent == {
-            "realm": "demo",
-            "worker": "core",
-            "job_id": "load",
-            "parameters": {"key": "in/1.csv"},
-        }
+@pytest.mark.parametrize(
+    "payload",
+    [
+        pytest.param(direct(record()), id="S3"),
+        pytest.param(sns(record()), id="SNS"),
+        pytest.param(sqs(direct(record())), id="SQS"),
+        pytest.param(eventbridge(), id="EventBridge"),
+        pytest.param([message("m0", direct(record()))], id="a Pipe"),
+    ],
+)
+def test_a_sent_dispatch_is_done(harness: Harness, payload: Any) -> None:
+    harness.trigger()
+    assert harness.function()(payload) is None
+    (sent,) = (each.json for each in harness.core.messages)
+    assert uuid.UUID(sent.pop("run_id")).version == 4
+    assert sent.pop("ts_dispatch").endswith("+00:00")
+    assert sent == {
+        "realm": "demo",
+        "worker": "core",
+        "job_id": "load",
+        "parameters": {"key": "in/1.csv"},
+    }
 
-    def test_a_message_has_its_triggers_delay(self, harness: Harness) -> None:
-        harness.trigger("soon", job_id="load")
-        harness.trigger("late", job_id="report", delay="15m")
-        harness.function()(direct(record()))
-        assert [each.delay for each in harness.core.messages] == [0]
-        assert [each.delay for each in harness.web.messages] == [900]
 
-    def test_an_event_without_a_region_gets_the_functions_region(self, harness: Harness) -> None:
-        harness.trigger(parameters={"region": "{{ info.aws_region }}"})
-        some = record()
-        del some["awsRegion"]
-        harness.function()(direct(some))
-        assert harness.core.messages[0].json["parameters"] == {"region": "ap-southeast-2"}
+def test_a_message_has_its_triggers_delay(harness: Harness) -> None:
+    harness.trigger("soon", job_id="load")
+    harness.trigger("late", job_id="report", delay="15m")
+    harness.function()(direct(record()))
+    assert [each.delay for each in harness.core.messages] == [0]
+    assert [each.delay for each in harness.web.messages] == [900]
 
-    @pytest.mark.parametrize("path", SAMPLES_OF_EVENTS, ids=lambda path: path.stem)
-    def test_every_sample_payload_is_dispatched(self, harness: Harness, path: Path) -> None:
-        payload = json.loads(path.read_text())
-        text = path.read_text()
-        for bucket in ("my-bucket", "minio-bucket"):
-            harness.trigger(bucket, prefix="*", bucket=bucket)
-        assert harness.function()(payload) is None
-        assert len(harness.core.messages) == ("s3:TestEvent" not in text)
-        assert not harness.parking.messages
+
+def test_an_event_without_a_region_gets_the_functions_region(harness: Harness) -> None:
+    harness.trigger(parameters={"region": "{{ info.aws_region }}"})
+    some = record()
+    del some["awsRegion"]
+    harness.function()(direct(some))
+    assert harness.core.messages[0].json["parameters"] == {"region": "ap-southeast-2"}
+
+
+@pytest.mark.parametrize("path", SAMPLES_OF_EVENTS, ids=lambda path: path.stem)
+def test_every_sample_payload_is_dispatched(harness: Harness, path: Path) -> None:
+    payload = json.loads(path.read_text())
+    text = path.read_text()
+    for bucket in ("my-bucket", "minio-bucket"):
+        harness.trigger(bucket, prefix="*", bucket=bucket)
+    assert harness.function()(payload) is None
+    assert len(harness.core.messages) == ("s3:TestEvent" not in text)
+    assert not harness.parking.messages

@@ -23,90 +23,87 @@ from tests.build import BUCKET, NONSENSE, direct, eventbridge, failed, record, s
 from tests.function.harness import PARKING, SEND, Harness
 
 
-class TestFailed:
-    """A delivery fails if any of its work fails; the rest of its work is carried out."""
-
-    def test_failed_messages_are_named(self, harness: Harness) -> None:
-        harness.trigger()
-        payload = sqs(
-            direct(record("in/0")), NONSENSE, direct(record("in/2")), {"neither": 1}, direct()
-        )
-        assert harness.function()(payload) == failed("m1", "m3")
-        assert harness.keys() == ["in/0", "in/2"]
-
-    @pytest.mark.parametrize(
-        "payload",
-        [
-            pytest.param(direct(record("in/1"), {"s3": {}}, record("in/2")), id="S3"),
-            pytest.param([record("in/1"), {"what": "ever"}, eventbridge("in/2")], id="a Pipe"),
-        ],
+def test_failed_messages_are_named(harness: Harness) -> None:
+    harness.trigger()
+    payload = sqs(
+        direct(record("in/0")), NONSENSE, direct(record("in/2")), {"neither": 1}, direct()
     )
-    def test_other_routes_carry_out_the_rest_and_raise_once(
-        self, harness: Harness, payload: Any
-    ) -> None:
-        harness.trigger()
-        with pytest.raises(DeliveriesFailedError) as error:
-            harness.function()(payload)
-        assert error.value.count == 1
-        assert harness.keys() == ["in/1", "in/2"]
+    assert harness.function()(payload) == failed("m1", "m3")
+    assert harness.keys() == ["in/0", "in/2"]
 
-    @pytest.mark.parametrize("fault", [DENIED, Refusal(400, "ValidationException")], ids=str)
-    @pytest.mark.parametrize("operation", ["Query", "GetItem"])
-    def test_a_failed_read_fails_its_delivery_alone(
-        self, harness: Harness, operation: str, fault: Fault
-    ) -> None:
-        harness.trigger("one", bucket="one")
-        harness.trigger("two", bucket="two", job_id="report")
-        harness.endpoint.fail({(operation, 1): fault})
-        payload = sqs(direct(record("in/1", bucket="one")), direct(record("in/2", bucket="two")))
-        function = harness.function()
-        assert function(payload) == failed("m0")
-        assert (harness.keys(), harness.keys(harness.web)) == ([], ["in/2"])
-        (fields,) = harness.logged.fields("failed", logging.ERROR)
-        assert fields.pop("reason").startswith("reading lava.demo.")
-        named = {"trigger_id": "one", "job_id": "load", "entry": ANY}
-        assert fields == {
-            **(named if operation == "GetItem" else {}),
-            "kind": "aws_error",
-            "message_id": "m0",
-            "bucket": "one",
-            "key": "in/1",
-        }
-        assert function(sqs(direct(record("in/1", bucket="one")))) is None
-        assert harness.keys() == ["in/1"]
 
-    def test_a_failed_read_is_retried_first(
-        self, harness: Harness, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr("time.sleep", harness.waits.append)
-        harness.trigger()
-        harness.endpoint.fail({("Query", 1): READS_THROTTLED, ("GetItem", 1): SERVER_ERROR})
-        assert harness.function()(direct(record())) is None
-        assert harness.keys() == ["in/1.csv"]
-        assert len(harness.waits) == 2
+@pytest.mark.parametrize(
+    "payload",
+    [
+        pytest.param(direct(record("in/1"), {"s3": {}}, record("in/2")), id="S3"),
+        pytest.param([record("in/1"), {"what": "ever"}, eventbridge("in/2")], id="a Pipe"),
+    ],
+)
+def test_other_routes_carry_out_the_rest_and_raise_once(harness: Harness, payload: Any) -> None:
+    harness.trigger()
+    with pytest.raises(DeliveriesFailedError) as error:
+        harness.function()(payload)
+    assert error.value.count == 1
+    assert harness.keys() == ["in/1", "in/2"]
 
-    @pytest.mark.parametrize("fault", [THROTTLED, SERVER_ERROR, DENIED], ids=lambda each: each.code)
-    @pytest.mark.parametrize("operation", ["GetQueueUrl", SEND])
-    def test_a_failed_send_fails_its_delivery_alone(
-        self, harness: Harness, operation: str, fault: Refusal
-    ) -> None:
-        harness.trigger("one", prefix="one")
-        harness.trigger("two", prefix="two", job_id="report")
 
-        def fail(call: Call) -> Fault | None:
-            at = call.request.get("QueueUrl") or call.request.get("QueueName") or ""
-            return fault if call.operation == operation and at.endswith("-core") else None
+@pytest.mark.parametrize("fault", [DENIED, Refusal(400, "ValidationException")], ids=str)
+@pytest.mark.parametrize("operation", ["Query", "GetItem"])
+def test_a_failed_read_fails_its_delivery_alone(
+    harness: Harness, operation: str, fault: Fault
+) -> None:
+    harness.trigger("one", bucket="one")
+    harness.trigger("two", bucket="two", job_id="report")
+    harness.endpoint.fail({(operation, 1): fault})
+    payload = sqs(direct(record("in/1", bucket="one")), direct(record("in/2", bucket="two")))
+    function = harness.function()
+    assert function(payload) == failed("m0")
+    assert (harness.keys(), harness.keys(harness.web)) == ([], ["in/2"])
+    (fields,) = harness.logged.fields("failed", logging.ERROR)
+    assert fields.pop("reason").startswith("reading lava.demo.")
+    named = {"trigger_id": "one", "job_id": "load", "entry": ANY}
+    assert fields == {
+        **(named if operation == "GetItem" else {}),
+        "kind": "aws_error",
+        "message_id": "m0",
+        "bucket": "one",
+        "key": "in/1",
+    }
+    assert function(sqs(direct(record("in/1", bucket="one")))) is None
+    assert harness.keys() == ["in/1"]
 
-        harness.endpoint.fail(fail)
-        payload = sqs(direct(record("one/1")), direct(record("two/2")))
-        assert harness.function()(payload) == failed("m0")
-        assert (harness.keys(), harness.keys(harness.web)) == ([], ["two/2"])
-        assert not harness.parking.messages
-        (fields,) = harness.logged.fields("failed", logging.ERROR)
-        assert fault.code in fields["reason"]
-        assert (fields["trigger_id"], fields["job_id"]) == ("one", "load")
-        assert (fields["bucket"], fields["key"]) == (BUCKET, "one/1")
-        assert [each["key"] for each in harness.logged.fields("dispatched")] == ["two/2"]
+
+def test_a_failed_read_is_retried_first(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("time.sleep", harness.waits.append)
+    harness.trigger()
+    harness.endpoint.fail({("Query", 1): READS_THROTTLED, ("GetItem", 1): SERVER_ERROR})
+    assert harness.function()(direct(record())) is None
+    assert harness.keys() == ["in/1.csv"]
+    assert len(harness.waits) == 2
+
+
+@pytest.mark.parametrize("fault", [THROTTLED, SERVER_ERROR, DENIED], ids=lambda each: each.code)
+@pytest.mark.parametrize("operation", ["GetQueueUrl", SEND])
+def test_a_failed_send_fails_its_delivery_alone(
+    harness: Harness, operation: str, fault: Refusal
+) -> None:
+    harness.trigger("one", prefix="one")
+    harness.trigger("two", prefix="two", job_id="report")
+
+    def fail(call: Call) -> Fault | None:
+        at = call.request.get("QueueUrl") or call.request.get("QueueName") or ""
+        return fault if call.operation == operation and at.endswith("-core") else None
+
+    harness.endpoint.fail(fail)
+    payload = sqs(direct(record("one/1")), direct(record("two/2")))
+    assert harness.function()(payload) == failed("m0")
+    assert (harness.keys(), harness.keys(harness.web)) == ([], ["two/2"])
+    assert not harness.parking.messages
+    (fields,) = harness.logged.fields("failed", logging.ERROR)
+    assert fault.code in fields["reason"]
+    assert (fields["trigger_id"], fields["job_id"]) == ("one", "load")
+    assert (fields["bucket"], fields["key"]) == (BUCKET, "one/1")
+    assert [each["key"] for each in harness.logged.fields("dispatched")] == ["two/2"]
 
 
 ODD: Final = {"Item": 7, "Items": 7, "Successful": 7}

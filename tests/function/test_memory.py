@@ -138,74 +138,71 @@ class TestPeak:
         assert min(sizes) > 900_000
 
 
-class TestPieces:
-    """What was decided is sent before much more is."""
+@pytest.mark.usefixtures("sizes")
+def test_events_with_large_messages(harness: Harness, decided: Decided) -> None:
+    for n in range(3):
+        harness.trigger(f"t{n}", parameters={"text": LARGE}, if_counted="x")
+    found = ahead(harness, decided)
 
-    @pytest.mark.usefixtures("sizes")
-    def test_events_with_large_messages(self, harness: Harness, decided: Decided) -> None:
-        for n in range(3):
-            harness.trigger(f"t{n}", parameters={"text": LARGE}, if_counted="x")
-        found = ahead(harness, decided)
+    assert harness.function()(direct(*(record(f"in/{n}") for n in range(20)))) is None
 
-        assert harness.function()(direct(*(record(f"in/{n}") for n in range(20)))) is None
+    assert sum(found) == 60
+    assert max(found) <= PER_PIECE
 
-        assert sum(found) == 60
-        assert max(found) <= PER_PIECE
 
-    @pytest.mark.usefixtures("sizes")
-    def test_triggers_of_one_event(self, harness: Harness, decided: Decided) -> None:
-        for n in range(40):
-            harness.trigger(f"t{n}", parameters={"text": LARGE}, if_counted="x")
-        found = ahead(harness, decided)
+@pytest.mark.usefixtures("sizes")
+def test_triggers_of_one_event(harness: Harness, decided: Decided) -> None:
+    for n in range(40):
+        harness.trigger(f"t{n}", parameters={"text": LARGE}, if_counted="x")
+    found = ahead(harness, decided)
 
-        assert harness.function()(direct(record())) is None
+    assert harness.function()(direct(record())) is None
 
-        assert sum(found) == 40
-        assert max(found) <= PER_PIECE
+    assert sum(found) == 40
+    assert max(found) <= PER_PIECE
 
-    def test_jobs_of_one_trigger(self, harness: Harness, sizes: list[int]) -> None:
-        harness.trigger(job_id=["load"] * 300, parameters={"text": LARGE})
-        assert peak(harness, direct(record())) < MAX_PEAK_MIB
-        assert len(sizes) == 300
 
-    def test_events_are_settled_before_others_are_decided(
-        self, harness: Harness, decided: Decided
-    ) -> None:
-        harness.share_claims()
-        for n in range(3):
-            harness.trigger(f"t{n}", parameters={"text": LARGE}, if_counted="x")
-        settled: list[int] = []
+def test_jobs_of_one_trigger(harness: Harness, sizes: list[int]) -> None:
+    harness.trigger(job_id=["load"] * 300, parameters={"text": LARGE})
+    assert peak(harness, direct(record())) < MAX_PEAK_MIB
+    assert len(sizes) == 300
 
-        def note(call: Any) -> None:
-            if call.operation == "UpdateItem" and decided.number:
-                settled.append(decided.number)
 
-        harness.endpoint.fail(note)
-        payload = direct(*(record(f"in/{n}") for n in range(20)))
+def test_events_are_settled_before_others_are_decided(harness: Harness, decided: Decided) -> None:
+    harness.share_claims()
+    for n in range(3):
+        harness.trigger(f"t{n}", parameters={"text": LARGE}, if_counted="x")
+    settled: list[int] = []
 
-        assert harness.function(dedup_table="claims")(payload) is None
+    def note(call: Any) -> None:
+        if call.operation == "UpdateItem" and decided.number:
+            settled.append(decided.number)
 
-        assert len(settled) == 20
-        assert min(settled) <= PER_PIECE + 3
-        states = {each["state"]["S"] for each in harness.endpoint.tables["claims"].items.values()}
-        assert states == {"done"}
+    harness.endpoint.fail(note)
+    payload = direct(*(record(f"in/{n}") for n in range(20)))
 
-    def test_all_that_one_piece_sent_is_remembered_where_another_fails(
-        self, harness: Harness
-    ) -> None:
-        for n in range(20):
-            harness.trigger(f"t{n:02}", parameters={"text": LARGE})
-        harness.trigger("u", job_id="report")
-        harness.endpoint.fail(deny("web"))
-        function = harness.function()
-        for _ in range(2):
-            fails(function, direct(record()), Context(600))
-            assert len(harness.core.messages) == 20
-        harness.endpoint.fail({})
+    assert harness.function(dedup_table="claims")(payload) is None
 
-        assert function(direct(record())) is None
+    assert len(settled) == 20
+    assert min(settled) <= PER_PIECE + 3
+    states = {each["state"]["S"] for each in harness.endpoint.tables["claims"].items.values()}
+    assert states == {"done"}
 
-        assert (len(harness.core.messages), len(harness.web.messages)) == (20, 1)
+
+def test_all_that_one_piece_sent_is_remembered_where_another_fails(harness: Harness) -> None:
+    for n in range(20):
+        harness.trigger(f"t{n:02}", parameters={"text": LARGE})
+    harness.trigger("u", job_id="report")
+    harness.endpoint.fail(deny("web"))
+    function = harness.function()
+    for _ in range(2):
+        fails(function, direct(record()), Context(600))
+        assert len(harness.core.messages) == 20
+    harness.endpoint.fail({})
+
+    assert function(direct(record())) is None
+
+    assert (len(harness.core.messages), len(harness.web.messages)) == (20, 1)
 
 
 def test_an_invocation_leaves_no_cycles(harness: Harness) -> None:

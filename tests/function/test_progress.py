@@ -125,66 +125,61 @@ QUIET: Final[dict[str, Any]] = {"log_level": logging.CRITICAL}
 TABLE: Final[dict[str, Any]] = {"dedup_table": "claims", "dedup_ttl": 3600.0}
 
 
-class TestProgress:
-    """Each try gets further than the one before it, and repeats nothing."""
+@cases(
+    ("case", "dedup"),
+    {
+        "S3": (Case(by_s3, 3_000, 0.04, 3), {}),
+        "SQS": (Case(by_sqs, 3_000, 0.06, 5), {}),
+        "one SQS message": (Case(by_one_message, 3_000, 0.06, 5), {}),
+        "S3, duplicates": (Case(by_s3, 3_000, 0.04, 3), {"dedup_cache_size": 100}),
+        "S3, dedup table": (Case(by_s3, 1_000, 0.054, 3), TABLE),
+        "SQS, dedup table": (Case(by_sqs, 1_000, 0.09, 5), TABLE),
+    },
+)
+def test_a_large_payload_is_done_in_the_tries_that_aws_gives(
+    harness: Harness, work: Work, case: Case, dedup: dict[str, Any]
+) -> None:
+    case.give(work)
 
-    @cases(
-        ("case", "dedup"),
-        {
-            "S3": (Case(by_s3, 3_000, 0.04, 3), {}),
-            "SQS": (Case(by_sqs, 3_000, 0.06, 5), {}),
-            "one SQS message": (Case(by_one_message, 3_000, 0.06, 5), {}),
-            "S3, duplicates": (Case(by_s3, 3_000, 0.04, 3), {"dedup_cache_size": 100}),
-            "S3, dedup table": (Case(by_s3, 1_000, 0.054, 3), TABLE),
-            "SQS, dedup table": (Case(by_sqs, 1_000, 0.09, 5), TABLE),
-        },
+    after = case.deliver(
+        harness.function(**QUIET, **dedup), work, lambda: len(harness.core.messages)
     )
-    def test_a_large_payload_is_done_in_the_tries_that_aws_gives(
-        self, harness: Harness, work: Work, case: Case, dedup: dict[str, Any]
-    ) -> None:
-        case.give(work)
 
-        after = case.deliver(
-            harness.function(**QUIET, **dedup), work, lambda: len(harness.core.messages)
+    assert len(after) == case.tries
+    assert after == sorted(set(after)), "each try sent more"
+    assert sorted(harness.keys()) == work.keys
+    assert work.decided == Counter(work.keys), "completed events are not decided again"
+
+
+def test_a_new_instance_goes_on_where_the_last_one_ended(harness: Harness, work: Work) -> None:
+    """What the dedup table knows is not decided again either."""
+    Case(by_s3, 1_000, 0.054, 3).give(work)
+
+    def fresh(payload: Any, context: Any) -> Any:
+        return harness.function(**QUIET, **TABLE)(payload, context)
+
+    after = by_s3(fresh, work, lambda: len(harness.core.messages))
+
+    assert len(after) == INVOCATION_TRIES
+    assert sorted(harness.keys()) == work.keys
+    assert work.decided == Counter(work.keys)
+
+
+def test_a_batch_is_sent_before_the_next_one_is_decided(harness: Harness, work: Work) -> None:
+    payload = direct(*(record(f"in/{n}") for n in range(2 * MAX_BATCH_EVENTS + 1)))
+    decided_before_send = []
+    harness.endpoint.fail(
+        lambda call: (
+            decided_before_send.append(work.decided.total())
+            if call.operation == "SendMessageBatch"
+            else None
         )
+    )
 
-        assert len(after) == case.tries
-        assert after == sorted(set(after)), "each try sent more"
-        assert sorted(harness.keys()) == work.keys
-        assert work.decided == Counter(work.keys), "completed events are not decided again"
+    assert harness.function()(payload, work.context) is None
 
-    def test_a_new_instance_goes_on_where_the_last_one_ended(
-        self, harness: Harness, work: Work
-    ) -> None:
-        """What the dedup table knows is not decided again either."""
-        Case(by_s3, 1_000, 0.054, 3).give(work)
-
-        def fresh(payload: Any, context: Any) -> Any:
-            return harness.function(**QUIET, **TABLE)(payload, context)
-
-        after = by_s3(fresh, work, lambda: len(harness.core.messages))
-
-        assert len(after) == INVOCATION_TRIES
-        assert sorted(harness.keys()) == work.keys
-        assert work.decided == Counter(work.keys)
-
-    def test_a_batch_is_sent_before_the_next_one_is_decided(
-        self, harness: Harness, work: Work
-    ) -> None:
-        payload = direct(*(record(f"in/{n}") for n in range(2 * MAX_BATCH_EVENTS + 1)))
-        decided_before_send = []
-        harness.endpoint.fail(
-            lambda call: (
-                decided_before_send.append(work.decided.total())
-                if call.operation == "SendMessageBatch"
-                else None
-            )
-        )
-
-        assert harness.function()(payload, work.context) is None
-
-        assert sorted(set(decided_before_send)) == [
-            MAX_BATCH_EVENTS,
-            2 * MAX_BATCH_EVENTS,
-            2 * MAX_BATCH_EVENTS + 1,
-        ]
+    assert sorted(set(decided_before_send)) == [
+        MAX_BATCH_EVENTS,
+        2 * MAX_BATCH_EVENTS,
+        2 * MAX_BATCH_EVENTS + 1,
+    ]
