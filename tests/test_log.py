@@ -22,6 +22,7 @@ from lava_s3trigger.log import (
     log_document,
     log_event,
 )
+from tests.build import nested
 
 HOSTILE: Final = [
     pytest.param("a\nfailed {}", id="newline"),
@@ -41,13 +42,6 @@ FIELDS = st.dictionaries(
     st.from_regex("[a-z_]+", fullmatch=True).filter(lambda name: name not in {"level", "event"}),
     st.text(st.characters(exclude_categories=["Cs"])) | st.integers() | st.booleans(),
 )
-
-
-def nested_list(depth: int) -> list[object]:
-    deep: list[object] = []
-    for _ in range(depth):
-        deep = [deep]
-    return deep
 
 
 @pytest.fixture(autouse=True)
@@ -107,7 +101,7 @@ def test_below_the_level_no_text_is_made(caplog: pytest.LogCaptureFixture) -> No
         (True, True),
         # Not every reader of JSON takes the escape of half a surrogate pair.
         (["a\ud800\u00e9", {"\ud800": 1}], ["a\\ud800\u00e9", {"\\ud800": 1}]),
-        (nested_list(100_000), "nested too deeply"),
+        (nested(100_000), "nested too deeply"),
     ],
     ids=[
         *("decimal", "time", "set", "nan", "infinity", "binary", "long", "very long"),
