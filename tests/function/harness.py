@@ -95,15 +95,19 @@ class Harness:
         fields = {"parameters": {"key": "{{ key }}"}, **fields}
         self.realm.triggers.put(trigger_entry(trigger_id, prefix, **fields))
 
-    def function(self, *, dead_letter_queue: str | None = PARKING, **settings: Any) -> Function:
+    def function(self, **settings: Any) -> Function:
         """Make a function, as a new instance of Lambda does."""
-        function = Function(
-            Settings(realm="demo", dead_letter_queue=dead_letter_queue, **settings),
+        return _Noting(self.make_function(**settings), self)
+
+    def make_function(self, make_s3_client: Any = None, **settings: Any) -> Function:
+        """Make a function whose payloads are not explained."""
+        return Function(
+            Settings(**{"realm": "demo", "dead_letter_queue": PARKING, **settings}),
             *self.endpoint.clients,
             clock=self.clock,
             sleep=self.waits.append,
+            make_s3_client=make_s3_client,
         )
-        return _Noting(function, self)
 
     def note(self, payload: Any) -> None:
         """Note a payload, and the entries as they are."""
