@@ -13,7 +13,18 @@ from lava_s3trigger.cli.deployed.log_line import read_line
 from lava_s3trigger.errors import DeliveriesFailedError
 from lava_s3trigger.handler import Function
 from lava_s3trigger.settings import Settings
-from tests.aws_in_memory import DENIED, CannedRealm, Endpoint, Faults, Item, Keys, Queue, Table
+from tests.aws_in_memory import (
+    DENIED,
+    Call,
+    CannedRealm,
+    Endpoint,
+    Fault,
+    Faults,
+    Item,
+    Keys,
+    Queue,
+    Table,
+)
 from tests.build import job_entry, trigger_entry
 from tests.clock import Clock
 
@@ -24,13 +35,14 @@ MAX_EXPLAINED_CHARACTERS: Final = 100_000
 SEND: Final = "SendMessageBatch"
 
 
-def deny(worker: str) -> Faults:
-    """Return a fault that denies every batch to a worker."""
-    return lambda call: (
-        DENIED
-        if call.operation == SEND and call.request["QueueUrl"].endswith(f"-{worker}")
-        else None
-    )
+def deny(queue: str, fault: Fault = DENIED, operation: str = SEND) -> Faults:
+    """Return what denies every batch to a queue, named by its last word, or fails otherwise."""
+
+    def fail(call: Call) -> Fault | None:
+        at = call.request.get("QueueUrl") or call.request.get("QueueName") or ""
+        return fault if call.operation == operation and at.endswith(f"-{queue}") else None
+
+    return fail
 
 
 def fails(function: Function, payload: Any, context: Any = None) -> None:
@@ -133,9 +145,13 @@ class Harness:
         """Return what parked messages say about themselves, without the S3 event."""
         return [each.json["parked"] for each in self.parking.messages]
 
+    def counts(self) -> tuple[int, int, int]:
+        """Return how many messages are in the queues: of core, of web, and of parked ones."""
+        return len(self.core.messages), len(self.web.messages), len(self.parking.messages)
+
     def nothing_went_out(self) -> bool:
         """Return whether all queues are empty."""
-        return not (self.core.messages or self.web.messages or self.parking.messages)
+        return not any(self.counts())
 
 
 class LogLines:

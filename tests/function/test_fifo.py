@@ -42,11 +42,8 @@ def test_a_failed_send_fails_the_messages_after_it(harness: Harness) -> None:
     payload = fifo(*(("a", direct(record(f"in/{n}"))) for n in range(4)))
     assert harness.function()(payload) == failed("m1", "m2", "m3")
     assert harness.keys() == ["in/0"]
-    blocked = harness.logged.fields("failed")[1:]
-    assert [(each["kind"], each["message_id"]) for each in blocked] == [
-        ("group_blocked", "m2"),
-        ("group_blocked", "m3"),
-    ]
+    blocked = [(each["kind"], each["message_id"]) for each in harness.logged.fields("failed")[1:]]
+    assert blocked == [("group_blocked", "m2"), ("group_blocked", "m3")]
 
 
 def test_a_parked_message_does_not_block_its_group(harness: Harness) -> None:
