@@ -11,9 +11,10 @@ import pytest
 from lava_s3trigger.conditions import KINDS, Kind
 from lava_s3trigger.errors import DeliveriesFailedError
 from lava_s3trigger.handler import MAX_BATCH_EVENTS
+from tests.aws_in_memory import Call
 from tests.build import direct, message, record
 from tests.context import Context
-from tests.function.harness import Harness
+from tests.function.harness import SEND, Harness
 from tests.tables import cases
 
 Handler = Callable[[Any, Any], dict[str, Any] | None]
@@ -140,7 +141,6 @@ def test_a_large_payload_is_done_in_the_tries_that_aws_gives(
     harness: Harness, work: Work, case: Case, dedup: dict[str, Any]
 ) -> None:
     case.give(work)
-
     after = case.deliver(
         harness.function(**QUIET, **dedup), work, lambda: len(harness.core.messages)
     )
@@ -167,19 +167,14 @@ def test_a_new_instance_goes_on_where_the_last_one_ended(harness: Harness, work:
 
 def test_a_batch_is_sent_before_the_next_one_is_decided(harness: Harness, work: Work) -> None:
     payload = direct(*(record(f"in/{n}") for n in range(2 * MAX_BATCH_EVENTS + 1)))
-    decided_before_send = []
-    harness.endpoint.fail(
-        lambda call: (
-            decided_before_send.append(work.decided.total())
-            if call.operation == "SendMessageBatch"
-            else None
-        )
-    )
+    decided_before_send: set[int] = set()
 
+    def note(call: Call) -> None:
+        if call.operation == SEND:
+            decided_before_send.add(work.decided.total())
+
+    harness.endpoint.fail(note)
     assert harness.function()(payload, work.context) is None
-
-    assert sorted(set(decided_before_send)) == [
-        MAX_BATCH_EVENTS,
-        2 * MAX_BATCH_EVENTS,
-        2 * MAX_BATCH_EVENTS + 1,
-    ]
+    assert decided_before_send == {
+        *(MAX_BATCH_EVENTS, 2 * MAX_BATCH_EVENTS, 2 * MAX_BATCH_EVENTS + 1)
+    }
