@@ -7,12 +7,6 @@ from tests.build import direct, record, sqs
 from tests.function.harness import SEND, Harness
 
 
-def fill(harness: Harness, number: int) -> None:
-    """Put as many other triggers into the bucket."""
-    for each in range(number):
-        harness.trigger(f"other-{each}", prefix=f"other/{each}")
-
-
 @pytest.mark.parametrize(("events", "calls"), [(1, 1), (10, 1), (11, 2), (100, 10)])
 def test_ten_dispatches_cost_one_call(harness: Harness, events: int, calls: int) -> None:
     harness.trigger()
@@ -27,7 +21,8 @@ def test_ten_dispatches_cost_one_call(harness: Harness, events: int, calls: int)
 
 def test_a_new_key_costs_one_read_in_a_bucket_with_many_entries(harness: Harness) -> None:
     harness.trigger()
-    fill(harness, MAX_ENTRIES_IN_MEMORY)
+    for n in range(MAX_ENTRIES_IN_MEMORY):
+        harness.trigger(f"other-{n}", prefix=f"other/{n}")
     function = harness.function()
     function(direct(record("in/a/first")))
     # The bucket, the key, and two levels above it.
