@@ -17,7 +17,7 @@ from lava_s3trigger.triggers import (
     read_trigger,
 )
 from tests.aws_in_memory import DENIED, READS_THROTTLED, RESET, SERVER_ERROR, Endpoint, Fault, Item
-from tests.build import BUCKET, item, s3_event, trigger_entry
+from tests.build import BUCKET, Json, item, s3_event, trigger_entry
 from tests.clock import Clock
 from tests.tables import cases
 
@@ -158,8 +158,8 @@ class TestFields:
         assert rendered(found.parameters, "lava_x") == {"lava_x": 1}
 
     def test_enabled_and_jinja_are_booleans_as_lava_has_them(self) -> None:
-        true = [{"BOOL": True}, {"N": "1"}, {"S": "disabled"}]
-        false = [{"BOOL": False}, {"N": "0.0"}, NULL, {"S": "oFF"}]
+        true: list[Any] = [{"BOOL": True}, {"N": "1"}, {"S": "disabled"}]
+        false: list[Any] = [{"BOOL": False}, {"N": "0.0"}, NULL, {"S": "oFF"}]
         for is_true, attributes in ((True, true), (False, false)):
             for attribute in attributes:
                 assert usable({"enabled": attribute}).enabled is is_true, attribute
@@ -241,8 +241,10 @@ class TestTheWalk:
     def test_all_entries_of_the_prefix_match(
         self, filled: Lookup, entries: list[tuple[str, str]], expected: list[str]
     ) -> None:
-        more = {"off": {"enabled": False}, "bad": {"unknown": 1}, "other": {"bucket": "other"}}
-        filled.put(*(trigger_entry(of_id, at, **more.get(of_id, {})) for of_id, at in entries))
+        more: dict[str, Json] = {"off": {"enabled": False}, "bad": {"unknown": 1}}
+        more["other"] = {"bucket": "other"}
+        made = [trigger_entry(of_id, at) for of_id, at in entries]
+        filled.put(*(entry | more.get(entry["trigger_id"], {}) for entry in made))
         assert filled.ids("a/b") == expected
         for each in filled.table.matching(BUCKET, "a/b").triggers:
             assert isinstance(each, BrokenTrigger) == (each.trigger_id == "bad")
@@ -397,18 +399,12 @@ class TestDigest:
     """The digest tells versions of an entry apart, and no more."""
 
     def test_it_differs_with_any_field(self) -> None:
-        fields = [
-            {},
-            {"owner": "a"},
-            {"owner": "b"},
-            {"enabled": False},
-            {"delay": 1},
-            {"delay": "1"},
-        ]
+        fields: list[Item] = [{}, {"owner": {"S": "a"}}, {"owner": {"S": "b"}}]
+        fields += [{"enabled": {"BOOL": False}}, {"delay": {"N": "1"}}, {"delay": {"S": "1"}}]
         a, b = {"S": "a"}, {"S": "b"}
         values = [{"SS": ["a", "b"]}, {"SS": ["a"]}, {"L": [a, b]}, {"L": [b, a]}]
-        items = [item_of(**each) for each in fields]
-        items += [item_of({"parameters": {"M": {"a": value}}}) for value in values]
+        fields += [{"parameters": {"M": {"a": value}}} for value in values]
+        items = [item_of(each) for each in fields]
         assert len({entry_digest(item) for item in items}) == len(items) == 10
 
     def test_the_order_of_fields_and_of_sets_does_not_matter(self) -> None:
