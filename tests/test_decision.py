@@ -158,7 +158,6 @@ def test_the_first_of_outcomes_stands_for_all(
     triggers = [TriggerDecision("t", "in", jobs=[job]) for job in jobs]
     assert TriggerDecision("t", "in", jobs=jobs).outcome == expected
     assert Decision(EVENT, triggers=triggers).outcome == expected
-
     assert OUTCOMES == ("dispatched", "user_error", "failed", "skipped", "parked")
 
 
