@@ -1,7 +1,6 @@
 """What AWS is told of deliveries: docs/design.md#acknowledgement."""
 
 from collections.abc import Set as AbstractSet
-from typing import Final
 
 import pytest
 from hypothesis import given
@@ -22,11 +21,6 @@ def delivery(message_id: str | None, *failures: str, group: str | None = None) -
         group=("a.fifo", group) if group else None,
         outcomes=[Outcome("failed", "odd", each) for each in failures],
     )
-
-
-def reasons(delivery: Delivery) -> list[str | None]:
-    """Return why a delivery must come again."""
-    return [failure.reason for failure in delivery.failures]
 
 
 @cases(
@@ -64,10 +58,9 @@ def test_the_whole_invocation_fails_if_everything_must_come_again(
     deliveries: list[Delivery], count: int, first: str
 ) -> None:
     assert returned(deliveries) == deliveries
-    with pytest.raises(DeliveriesFailedError) as caught:
+    with pytest.raises(DeliveriesFailedError, match=f": {first}$") as caught:
         acknowledge(deliveries, returned(deliveries))
     assert caught.value.count == count
-    assert str(caught.value).endswith(f": {first}")
 
 
 def run(
@@ -83,14 +76,11 @@ def run(
     return [each_round for each_round in rounds if each_round]
 
 
-BEFORE: Final = "an earlier message of its group failed"
-
-
 def test_deliveries_without_a_group_go_together_whatever_fails() -> None:
     deliveries = [delivery("1"), delivery(None), delivery("2")]
     assert run([]) == []
     assert run(deliveries, {"1"}) == [["1", None, "2"]]
-    assert [reasons(each) for each in deliveries] == [["it failed"], [], []]
+    assert [len(each.failures) for each in deliveries] == [1, 0, 0]
 
 
 def test_the_same_group_name_in_another_queue_is_another_group() -> None:

@@ -50,20 +50,17 @@ def function(endpoint: Endpoint) -> KeyedFunction:
 
 
 @pytest.mark.parametrize("route", ROUTES.values(), ids=list(ROUTES))
-class TestAnyKey:
-    """A key arrives in globals, parameters and the job id; as a value, in one, and as a name."""
-
-    @settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
-    @given(key=KEYS, is_s3=st.booleans())
-    def test_any_key_arrives_unchanged(
-        self, function: KeyedFunction, route: Route, *, key: str, is_s3: bool
-    ) -> None:
-        what = (
-            of_s3(s3_record(key=quote_plus(key)))
-            if is_s3
-            else of_eventbridge(eventbridge_event(key=key))
-        )
-        message = function.dispatched(route.payload(what), key)
-        assert message["job_id"] == key
-        assert message["globals"] == {f"_{key}": key}
-        assert message["parameters"] == {key: [key, {"deep": f"<{key}>"}]}
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(key=KEYS, is_s3=st.booleans())
+def test_any_key_arrives_unchanged(
+    function: KeyedFunction, route: Route, *, key: str, is_s3: bool
+) -> None:
+    what = (
+        of_s3(s3_record(key=quote_plus(key)))
+        if is_s3
+        else of_eventbridge(eventbridge_event(key=key))
+    )
+    message = function.dispatched(route.payload(what), key)
+    assert message["job_id"] == key
+    assert message["globals"] == {f"_{key}": key}
+    assert message["parameters"] == {key: [key, {"deep": f"<{key}>"}]}

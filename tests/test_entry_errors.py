@@ -1,6 +1,6 @@
 """Errors of entries: all of them, as data, out of the readers of triggers, jobs and templates."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final, get_args
 
 import pytest
@@ -81,31 +81,23 @@ OF_JOBS: Final[list[tuple[Code, str, Any]]] = [
 ]
 
 
-@pytest.mark.parametrize("case", OF_TRIGGERS, ids=lambda case: "-".join(case[:2]))
-def test_an_error_of_a_trigger_has_its_code(case: tuple[Code, str, Any]) -> None:
-    code, field, value = case
-
-    [error] = errors_of_trigger(**{field: value})
-
+@pytest.mark.parametrize(
+    ("read", "code", "field", "value"),
+    [
+        *((errors_of_trigger, *case) for case in OF_TRIGGERS),
+        *((errors_of_job, *case) for case in OF_JOBS),
+    ],
+)
+def test_an_error_has_its_code(
+    read: Callable[..., tuple[EntryError, ...]], code: Code, field: str, value: Any
+) -> None:
+    [error] = read(**{field: value})
     assert (error.code, error.field) == (code, field)
     assert field in error.message
     if code.startswith("not_"):
         assert error.message.startswith(f"{field}: {shown(value)}")
     # A field that is unknown or binary is not read.
     assert error.value == (None if code in {"unknown_field", "binary_value"} else value)
-
-
-@pytest.mark.parametrize("case", OF_JOBS, ids=lambda case: "-".join(case[:2]))
-def test_an_error_of_a_job_has_its_code(case: tuple[Code, str, Any]) -> None:
-    code, field, value = case
-
-    [error] = errors_of_job(**{field: value})
-
-    assert (error.code, error.field) == (code, field)
-    assert field in error.message
-    if code.startswith("not_"):
-        assert error.message.startswith(f"{field}: {shown(value)}")
-    assert error.value == (None if value is BINARY else value)
 
 
 def test_a_reserved_global_of_a_job_is_the_value() -> None:
@@ -123,10 +115,7 @@ def test_each_code_is_returned_by_a_reader() -> None:
 
 
 def test_a_trigger_with_three_errors_returns_three() -> None:
-    item = trigger_item(delay="16m", paramters={}, if_size_gt="big")
-
-    broken = read_trigger(item)
-
+    broken = read_trigger(trigger_item(delay="16m", paramters={}, if_size_gt="big"))
     assert isinstance(broken, BrokenTrigger)
     assert [(each.code, each.field) for each in broken.errors] == [
         ("unknown_field", "paramters"),
@@ -146,7 +135,6 @@ def test_all_fields_of_a_trigger_can_be_errors_at_once() -> None:
     }
 
     errors = errors_of_trigger(**fields)
-
     assert sorted(each.field for each in errors) == sorted(fields)
 
 
@@ -184,29 +172,17 @@ def test_so_many_errors_are_returned_at_most() -> None:
         assert len(errors) == MAX_ENTRY_ERRORS
 
 
-class TestDisabled:
-    """A disabled entry is checked only where that is asked for."""
+def test_a_disabled_entry_is_checked_only_where_that_is_asked_for() -> None:
+    item = trigger_item(enabled=False, delay="soon", colour="red", job_id=None)
+    enabled = read_trigger({**item, "enabled": {"BOOL": True}})
+    disabled = read_trigger(item, checks_disabled=True)
+    good = read_trigger(trigger_item(enabled=False), checks_disabled=True)
 
-    ITEM: Final = trigger_item(enabled=False, delay="soon", colour="red", job_id=None)
-
-    def test_for_the_function_it_is_not_broken(self) -> None:
-        assert isinstance(read_trigger(self.ITEM), Trigger)
-
-    def test_its_errors_are_those_of_an_enabled_one(self) -> None:
-        enabled = read_trigger({**self.ITEM, "enabled": {"BOOL": True}})
-
-        disabled = read_trigger(self.ITEM, checks_disabled=True)
-
-        assert isinstance(disabled, BrokenTrigger)
-        assert isinstance(enabled, BrokenTrigger)
-        assert [each.code for each in disabled.errors] == [
-            "unknown_field",
-            "missing_field",
-            "not_a_duration",
-        ]
-        assert disabled.errors == enabled.errors
-
-    def test_without_errors_it_is_disabled(self) -> None:
-        trigger = read_trigger(trigger_item(enabled=False), checks_disabled=True)
-        assert isinstance(trigger, Trigger)
-        assert not trigger.enabled
+    assert isinstance(read_trigger(item), Trigger)
+    assert isinstance(disabled, BrokenTrigger)
+    assert isinstance(enabled, BrokenTrigger)
+    codes = [each.code for each in disabled.errors]
+    assert codes == ["unknown_field", "missing_field", "not_a_duration"]
+    assert disabled.errors == enabled.errors
+    assert isinstance(good, Trigger)
+    assert not good.enabled

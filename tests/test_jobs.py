@@ -88,7 +88,8 @@ def test_other_globals_are_accepted() -> None:
     """Workers trust globals whose names begin with lava: a job must not have its own."""
     for name in ("lav", "a_lava", "_lava", " lava", "l\u0430va"):
         assert read(globals={name: ""}).enabled
-    for value in ({"mine": {"lava": ""}}, {}, "lava"):
+    accepted: list[Any] = [{"mine": {"lava": ""}}, {}, "lava"]
+    for value in accepted:
         assert read(globals=value).enabled
     assert read({"globals": {"NULL": True}}).enabled
 
