@@ -63,7 +63,8 @@ def test_required_fields_suffice() -> None:
 
 @pytest.mark.parametrize("field", ["schedule", "x-note", "Enabled", "lava", "payload", "type"])
 def test_unknown_fields_and_the_payload_can_hold_anything(field: str) -> None:
-    for value in ({"S": "any"}, {"M": {}}, {"NULL": True}, {"B": "aGk="}, {"NS": ["1"]}):
+    values: list[Any] = [{"S": "any"}, {"M": {}}, {"NULL": True}, {"B": "aGk="}, {"NS": ["1"]}]
+    for value in values:
         assert read({field: value}) == LOAD, value
 
 
