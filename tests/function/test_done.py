@@ -4,28 +4,33 @@ import json
 import uuid
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import quote_plus
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from tests.build import direct, record
+from tests.build import direct, eventbridge_event, record, s3_record
 from tests.function.harness import Harness
+from tests.routes import ROUTES, Route, of_eventbridge, of_s3
+from tests.tables import cases
 
 SAMPLES: Final = Path(__file__).parents[2] / "events"
 # Those of S3 Batch Operations hold no events; tests/function/test_s3_batch.py has them.
 SAMPLES_OF_EVENTS: Final = sorted({*SAMPLES.glob("*.json")} - {*SAMPLES.glob("s3-batch*.json")})
 
 
-@pytest.mark.parametrize(
+@cases(
     "payload",
-    [
-        pytest.param(direct(record("out/1.csv")), id="no trigger"),
-        pytest.param(direct(record("off/1.csv")), id="a disabled trigger"),
-        pytest.param(direct(record("job-off/1.csv")), id="a disabled job"),
-        pytest.param(direct(record("in/1.tmp")), id="a condition that is not met"),
-        pytest.param({"Service": "Amazon S3", "Event": "s3:TestEvent"}, id="a test event"),
-        pytest.param(direct(), id="no records"),
-        pytest.param([], id="an empty array of a Pipe"),
-    ],
+    {
+        "no trigger": direct(record("out/1.csv")),
+        "a disabled trigger": direct(record("off/1.csv")),
+        "a disabled job": direct(record("job-off/1.csv")),
+        "a condition that is not met": direct(record("in/1.tmp")),
+        "a test event": {"Service": "Amazon S3", "Event": "s3:TestEvent"},
+        "no records": direct(),
+        "an empty array of a Pipe": [],
+    },
 )
 def test_an_event_without_effect_is_done(harness: Harness, payload: Any) -> None:
     harness.trigger(if_not_fnmatch="*.tmp")
@@ -42,12 +47,8 @@ def test_a_sent_dispatch_is_done(harness: Harness) -> None:
     (sent,) = (each.json for each in harness.core.messages)
     assert uuid.UUID(sent.pop("run_id")).version == 4
     assert sent.pop("ts_dispatch").endswith("+00:00")
-    assert sent == {
-        "realm": "demo",
-        "worker": "core",
-        "job_id": "load",
-        "parameters": {"key": "in/1.csv"},
-    }
+    fields = {"realm": "demo", "worker": "core", "job_id": "load"}
+    assert sent == {**fields, "parameters": {"key": "in/1.csv"}}
 
 
 def test_a_message_has_its_triggers_delay(harness: Harness) -> None:
@@ -71,3 +72,29 @@ def test_every_sample_payload_is_dispatched(harness: Harness, path: Path) -> Non
         harness.trigger(bucket, prefix="*", bucket=bucket)
     assert harness.function()(json.loads(text)) is None
     assert harness.counts() == ("s3:TestEvent" not in text, 0, 0)
+
+
+# What a DynamoDB key can hold: the rendered job id is one.
+KEYS: Final = st.text(min_size=1).filter(lambda key: len(key.encode()) <= 1024)
+
+
+@pytest.mark.parametrize("route", ROUTES.values(), ids=ROUTES)
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(key=KEYS, is_s3=st.booleans())
+def test_any_key_arrives_unchanged_by_every_route(
+    harness: Harness, route: Route, *, key: str, is_s3: bool
+) -> None:
+    """In globals, parameters and the job id; as a value, in one, and as a name."""
+    parameters = {"{{ key }}": ["{{ info.key }}", {"deep": "<{{ key }}>"}]}
+    globals_ = {"_{{ key }}": "{{ key }}"}
+    harness.trigger("t-1", "*", job_id="{{ key }}", globals=globals_, parameters=parameters)
+    harness.job(key, "core")
+    by_s3, by_eventbridge = s3_record(quote_plus(key)), eventbridge_event(key)
+    payload = route.payload(of_s3(by_s3) if is_s3 else of_eventbridge(by_eventbridge))
+
+    assert harness.make_function(log_level=60)(payload) is None
+
+    (message,) = (each.json for each in harness.core.take())
+    assert message["job_id"] == key
+    assert message["globals"] == {f"_{key}": key}
+    assert message["parameters"] == {key: [key, {"deep": f"<{key}>"}]}
