@@ -463,6 +463,10 @@ class TestNotUnderstood:
 @cases(
     ("payload", "expected"),
     {
+        "jobs that are done": (
+            {"parked": {"trigger_id": "t", "done": ["k", "j"]}, "event": s3_record()},
+            [RedriveTarget("t", ("j", "k"))],
+        ),
         "in redriven ones": (
             nested(3, parked(s3_record()), lambda it: direct(sqs_record(invocation_record(it)))),
             [RedriveTarget("t-1")],
