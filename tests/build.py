@@ -4,6 +4,7 @@
 """
 
 import json
+from collections.abc import Callable
 from datetime import datetime
 from ipaddress import IPv4Address
 from typing import Any, Final
@@ -115,6 +116,13 @@ def s3_event(key: str = "in/1.csv", **fields: Any) -> S3Event:
 
 
 # Payloads, as Lambda hands them to the function.
+
+
+def nested(depth: int, inner: Any = (), wrap: Callable[[Any], Any] = lambda inner: [inner]) -> Any:
+    """Return a value that is wrapped repeatedly: in lists, if nothing else is said."""
+    for _ in range(depth):
+        inner = wrap(inner)
+    return inner
 
 
 def text(value: Any) -> str:

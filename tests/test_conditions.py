@@ -6,32 +6,20 @@ from re import _parser  # type: ignore[attr-defined]
 from typing import Any, Final
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from lava_s3trigger.conditions import (
-    KINDS,
-    Condition,
-    Kind,
-    is_condition,
-    read_conditions,
-)
+from lava_s3trigger.conditions import KINDS, Condition, Kind, is_condition, read_conditions
 from lava_s3trigger.errors import EntryError
 from lava_s3trigger.events import S3Event
 from tests.build import s3_event
 
-unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
-
-def event(key: str = "a/b/c.zip", **fields: Any) -> S3Event:
-    return s3_event(key, **fields)
-
-
-def conditions(fields: dict[str, Any]) -> list[Condition]:
-    """Read conditions that can all be read."""
-    read = list(read_conditions(fields))
-    assert not [each for each in read if isinstance(each, EntryError)]
-    return [each for each in read if isinstance(each, Condition)]
+def condition(field: str, argument: Any) -> Condition:
+    """Read a condition that can be read."""
+    [read] = read_conditions({field: argument})
+    assert isinstance(read, Condition)
+    return read
 
 
 def error(fields: dict[str, Any]) -> EntryError:
@@ -41,9 +29,9 @@ def error(fields: dict[str, Any]) -> EntryError:
 
 
 def holds(name: str, argument: Any, of: S3Event) -> bool:
-    [read] = conditions({name: argument})
+    read = condition(name, argument)
     result = read.holds(read.value(of))
-    [inverse] = conditions({name.replace("if_", "if_not_"): argument})
+    inverse = condition(name.replace("if_", "if_not_"), argument)
     assert inverse.holds(inverse.value(of)) is not result
     return result
 
@@ -61,90 +49,87 @@ def repeated(parsed: Any) -> set[str]:
     return found
 
 
-class TestFnmatch:
-    """`if_fnmatch` holds where the key matches any pattern, as Python's fnmatch does."""
-
-    @pytest.mark.parametrize(
-        ("patterns", "key", "expected"),
-        [
-            ("*.zip", "a/b/c.zip", True),
-            ("?.zip", "c.zip", True),
-            ("[ab].zip", "b.zip", True),
-            ("*b*", "bc", True),
-            ("*.zip", "a/b/c.zip.gz", False),
-            ("*.ZIP", "a/b/c.zip", False),
-            ("a b", "a+b", False),
-            ("a%2Bb", "a+b", False),
-            ("a*c", "a\nb\nc", True),
-            ("a", "a\n", False),
-            (r"a\b", r"a\b", True),
-            (["*.zip", "*.gz"], "c.zip", True),
-            (["*.gz", "*.zip"], "c.zip", True),
-            (["*.gz", "*.bz2"], "c.zip", False),
-            ([], "c.zip", False),
-            ([f"*.{n}" for n in range(999)] + ["*.zip"], "c.zip", True),
-            ("x" * 1023 + "*", "x" * 1024, True),
-        ],
-        ids=lambda value: str(value)[:20],
-    )
-    def test_a_pattern(self, patterns: Any, key: str, *, expected: bool) -> None:
-        assert holds("if_fnmatch", patterns, event(key)) is expected
-
-    @unhurried
-    @given(
-        st.text("ab*?[]!-\\/.\n^$+\u00e9", max_size=8), st.text("ab*?[]-\\/.\n\u00e9", max_size=8)
-    )
-    def test_it_agrees_with_python(self, pattern: str, key: str) -> None:
-        expected = fnmatch.fnmatchcase(key, pattern)
-        assert holds("if_fnmatch", pattern, event(key=key)) is expected
-
-    @unhurried
-    @given(st.text("ab*?[]!^-\\\n\u00e9\U0001f600\U0001f602", max_size=20))
-    def test_no_set_is_repeated(self, pattern: str) -> None:
-        # `re` repeats a set without a check for signals: a set with many members above U+FFFF
-        # would outlive the bound.
-        assert repeated(_parser.parse(fnmatch.translate(pattern))) <= {"ANY"}
-
-    def test_patterns_do_not_stay_for_as_long_as_the_process_lives(self) -> None:
-        re.purge()
-        for n in range(0x4E00, 0x4E00 + 400):
-            read_conditions({"if_fnmatch": f"[a{chr(n)}]" * 100})
-        assert len(re._cache) < 200  # type: ignore[attr-defined] # noqa: SLF001 - what is asked for
+@pytest.mark.parametrize(
+    ("patterns", "key", "expected"),
+    [
+        ("*.zip", "a/b/c.zip", True),
+        ("?.zip", "c.zip", True),
+        ("[ab].zip", "b.zip", True),
+        ("*b*", "bc", True),
+        ("*.zip", "a/b/c.zip.gz", False),
+        ("*.ZIP", "a/b/c.zip", False),
+        ("a b", "a+b", False),
+        ("a%2Bb", "a+b", False),
+        ("a*c", "a\nb\nc", True),
+        ("a", "a\n", False),
+        (r"a\b", r"a\b", True),
+        (["*.zip", "*.gz"], "c.zip", True),
+        (["*.gz", "*.zip"], "c.zip", True),
+        (["*.gz", "*.bz2"], "c.zip", False),
+        ([], "c.zip", False),
+        ([f"*.{n}" for n in range(999)] + ["*.zip"], "c.zip", True),
+        ("x" * 1023 + "*", "x" * 1024, True),
+    ],
+    ids=lambda value: str(value)[:20],
+)
+def test_if_fnmatch_holds_where_the_key_matches_any_pattern(
+    patterns: Any, key: str, *, expected: bool
+) -> None:
+    assert holds("if_fnmatch", patterns, s3_event(key)) is expected
 
 
-class TestOtherConditions:
-    """`if_event_type` matches as `if_fnmatch` does; `if_size_gt` holds for larger objects."""
+@given(st.text("ab*?[]!-\\/.\n^$+\u00e9", max_size=8), st.text("ab*?[]-\\/.\n\u00e9", max_size=8))
+def test_if_fnmatch_agrees_with_python(pattern: str, key: str) -> None:
+    expected = fnmatch.fnmatchcase(key, pattern)
+    assert holds("if_fnmatch", pattern, s3_event(key=key)) is expected
 
-    @pytest.mark.parametrize(
-        ("patterns", "event_type", "expected"),
-        [
-            ("ObjectCreated:Put", "ObjectCreated:Put", True),
-            ("ObjectCreated:*", "ObjectCreated:PutObject", True),
-            ("ObjectCreated:*", "s3:ObjectCreated:Put", False),
-            ("objectcreated:*", "ObjectCreated:Put", False),
-            (["*:Copy", "*:Put"], "ObjectCreated:Put", True),
-            (["*:Copy", "*:Post"], "ObjectCreated:Put", False),
-            ("a/b/*", "ObjectCreated:Put", False),
-        ],
-    )
-    def test_an_event_type(self, patterns: Any, event_type: str, *, expected: bool) -> None:
-        assert holds("if_event_type", patterns, event(event_type=event_type)) is expected
 
-    @pytest.mark.parametrize(
-        ("argument", "largest"),
-        [
-            *((1000, 1000), (0, 0), (0.5, 0), ("1000", 1000), ("1KB", 1000), ("1KiB", 1024)),
-            *(("1.5 MiB", 1_572_864), ("5TB", 5 * 10**12), (2**53 + 1, 2**53 + 1)),
-        ],
-        ids=str,
-    )
-    def test_a_size(self, argument: Any, largest: int) -> None:
-        assert holds("if_size_gt", argument, event(size=largest + 1))
-        assert not holds("if_size_gt", argument, event(size=largest))
+@given(st.text("ab*?[]!^-\\\n\u00e9\U0001f600\U0001f602", max_size=20))
+def test_no_set_is_repeated(pattern: str) -> None:
+    # `re` repeats a set without a check for signals: a set with many members above U+FFFF
+    # would outlive the bound.
+    assert repeated(_parser.parse(fnmatch.translate(pattern))) <= {"ANY"}
 
-    def test_extreme_sizes(self) -> None:
-        assert holds("if_size_gt", -1, event(size=0))
-        assert not holds("if_size_gt", "1e400", event(size=10**30))
+
+def test_patterns_do_not_stay_for_as_long_as_the_process_lives() -> None:
+    re.purge()
+    for n in range(0x4E00, 0x4E00 + 400):
+        read_conditions({"if_fnmatch": f"[a{chr(n)}]" * 100})
+    assert len(re._cache) < 200  # type: ignore[attr-defined] # noqa: SLF001 - what is asked for
+
+
+@pytest.mark.parametrize(
+    ("patterns", "event_type", "expected"),
+    [
+        ("ObjectCreated:Put", "ObjectCreated:Put", True),
+        ("ObjectCreated:*", "ObjectCreated:PutObject", True),
+        ("ObjectCreated:*", "s3:ObjectCreated:Put", False),
+        ("objectcreated:*", "ObjectCreated:Put", False),
+        (["*:Copy", "*:Put"], "ObjectCreated:Put", True),
+        (["*:Copy", "*:Post"], "ObjectCreated:Put", False),
+        ("a/b/*", "ObjectCreated:Put", False),
+    ],
+)
+def test_if_event_type_matches_as_if_fnmatch_does(
+    patterns: Any, event_type: str, *, expected: bool
+) -> None:
+    assert holds("if_event_type", patterns, s3_event(event_type=event_type)) is expected
+
+
+@pytest.mark.parametrize(
+    ("argument", "largest"),
+    [
+        *((1000, 1000), (0, 0), (0.5, 0), ("1000", 1000), ("1KB", 1000), ("1KiB", 1024)),
+        *(("1.5 MiB", 1_572_864), ("5TB", 5 * 10**12), (2**53 + 1, 2**53 + 1)),
+    ],
+    ids=str,
+)
+def test_if_size_gt_holds_for_larger_objects(argument: Any, largest: int) -> None:
+    assert holds("if_size_gt", argument, s3_event(size=largest + 1))
+    assert not holds("if_size_gt", argument, s3_event(size=largest))
+
+    assert holds("if_size_gt", -1, s3_event(size=0))
+    assert not holds("if_size_gt", "1e400", s3_event(size=10**30))
 
 
 NEITHER: Final = "is neither a pattern nor a list of patterns"
@@ -166,77 +151,53 @@ BAD_ARGUMENTS: Final[list[tuple[str, Any, str]]] = [
 ]
 
 
-class TestArguments:
-    """An argument that a condition does not take is an error that names the field."""
-
-    @pytest.mark.parametrize("inverse", ["", "not_"], ids=["if", "if-not"])
-    @pytest.mark.parametrize(("name", "argument", "expected"), BAD_ARGUMENTS)
-    def test_it_names_field_and_argument(
-        self, inverse: str, name: str, argument: Any, expected: str
-    ) -> None:
-        field = f"if_{inverse}{name}"
-        found = error({"if_size_gt": 0, field: argument})
-        assert found.code == ("not_a_size" if name == "size_gt" else "not_a_pattern")
-        assert (found.field, found.value) == (field, argument)
-        assert found.message.startswith(f"{field}: {expected}")
-
-    @pytest.mark.parametrize(
-        "field",
-        [
-            *("if_", "if_not_", "if_not", "if_nothing", "if_not_nothing", "if_size"),
-            *("if_size_and_more", "if_not_not_fnmatch", "if_fnmatch ", "if_FNMATCH"),
-        ],
-    )
-    def test_a_condition_that_is_not_known_is_an_error(self, field: str) -> None:
-        known = ", ".join(f"if_{name}, if_not_{name}" for name in KINDS)
-        message = f"unknown condition '{field}'; known conditions: {known}"
-        assert error({field: "*"}) == EntryError("unknown_condition", field, message, "*")
-
-    def test_a_name_in_an_error_is_shown_on_one_line(self) -> None:
-        message = error({"if_\n\u00e9": "*"}).message
-        assert message.startswith(r"unknown condition 'if_\n\xe9';")
-
-    def test_each_condition_has_its_own_error(self) -> None:
-        fields = {"if_fnmatch": 1, "if_x": 2, "if_size_gt": 3, "if_not_size_gt": "big"}
-
-        read = [
-            each.code if isinstance(each, EntryError) else each.field
-            for each in read_conditions(fields)
-        ]
-
-        assert read == ["not_a_pattern", "unknown_condition", "if_size_gt", "not_a_size"]
+@pytest.mark.parametrize("inverse", ["", "not_"], ids=["if", "if-not"])
+@pytest.mark.parametrize(("name", "argument", "expected"), BAD_ARGUMENTS)
+def test_an_error_of_an_argument_names_field_and_argument(
+    inverse: str, name: str, argument: Any, expected: str
+) -> None:
+    field = f"if_{inverse}{name}"
+    found = error({"if_size_gt": 0, field: argument})
+    assert found.code == ("not_a_size" if name == "size_gt" else "not_a_pattern")
+    assert (found.field, found.value) == (field, argument)
+    assert found.message.startswith(f"{field}: {expected}")
 
 
 @pytest.mark.parametrize(
-    ("fields", "expected"),
+    "field",
     [
-        (["if_fnmatch", "if_not_fnmatch", "if_unknown", "if_"], True),
-        (["IF_fnmatch", "if", "iffy", "x-if_fnmatch", "job_id"], False),
+        *("if_", "if_not_", "if_not", "if_nothing", "if_not_nothing", "if_size"),
+        *("if_size_and_more", "if_not_not_fnmatch", "if_fnmatch ", "if_FNMATCH", "if_\n\u00e9"),
     ],
 )
-def test_a_condition_is_known_by_its_name(fields: list[str], *, expected: bool) -> None:
-    assert {is_condition(field) for field in fields} == {expected}
+def test_a_condition_that_is_not_known_is_an_error(field: str) -> None:
+    known = ", ".join(f"if_{name}, if_not_{name}" for name in KINDS)
+    message = f"unknown condition {field!a}; known conditions: {known}"
+    assert error({field: "*"}) == EntryError("unknown_condition", field, message, "*")
 
 
-class TestRegistry:
-    """One function and one decorator make a condition, its inverse and its line in the docs."""
+def test_each_condition_has_its_own_error() -> None:
+    fields = {"if_fnmatch": 1, "if_x": 2, "if_size_gt": 3, "if_not_size_gt": "big"}
+    read = [getattr(each, "code", each.field) for each in read_conditions(fields)]
+    assert read == ["not_a_pattern", "unknown_condition", "if_size_gt", "not_a_size"]
 
-    def test_a_bad_regular_expression_is_an_error_of_the_entry(
-        self, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        kind = Kind("key_regex", lambda key, pattern: bool(pattern.search(key)), re.compile)
-        monkeypatch.setitem(KINDS, "key_regex", kind)
-        found = error({"if_key_regex": "("})
-        assert (found.code, found.message[:14]) == ("bad_argument", "if_key_regex: ")
-        assert holds("if_key_regex", "b+", event(key="abb"))
 
-    @pytest.mark.parametrize("name", list(KINDS))
-    def test_each_is_described_by_a_sentence(self, name: str) -> None:
-        kind = KINDS[name]
+def test_a_condition_is_known_by_its_name() -> None:
+    names = ["if_fnmatch", "if_not_fnmatch", "if_unknown", "if_"]
+    others = ["IF_fnmatch", "if", "iffy", "x-if_fnmatch", "job_id"]
+    assert [field for field in [*names, *others] if is_condition(field)] == names
+
+
+def test_a_bad_regular_expression_is_an_error_of_the_entry(monkeypatch: pytest.MonkeyPatch) -> None:
+    kind = Kind("key_regex", lambda key, pattern: bool(pattern.search(key)), re.compile)
+    monkeypatch.setitem(KINDS, "key_regex", kind)
+    found = error({"if_key_regex": "("})
+    assert (found.code, found.message[:14]) == ("bad_argument", "if_key_regex: ")
+    assert holds("if_key_regex", "b+", s3_event(key="abb"))
+
+
+def test_each_condition_is_described_by_a_sentence() -> None:
+    for name, kind in KINDS.items():
         assert kind.name == name
-        assert kind.description.endswith(".")
-        assert len(kind.description.splitlines()) == 1
-
-
-def test_a_kind_without_a_docstring_has_no_description() -> None:
+        assert re.fullmatch(r".+\.", kind.description), name
     assert Kind("name", lambda value, argument: value == argument, str).description == ""

@@ -41,8 +41,7 @@ def record(*jobs: tuple[str, str], parked: tuple[str, ...] = ()) -> SentRecord:
         "nothing was done": ([FAILED], None, record()),
         "as often as dispatched": (
             [dispatched("t", "j"), dispatched("t", "j"), dispatched("u", "j"), FAILED],
-            None,
-            record(("t", "j"), ("t", "j"), ("u", "j")),
+            *(None, record(("t", "j"), ("t", "j"), ("u", "j"))),
         ),
         "what an earlier attempt did": (
             [sent_before("t", "j"), FAILED],
@@ -70,10 +69,7 @@ def test_a_failure_of_one_event_does_not_concern_others_of_its_delivery() -> Non
     delivery.add_event(s3_event("in/1"))
     delivery.add_event(s3_event("in/2"))
     one, other = delivery.events
-
     one.fail("aws_error", "refused")
     delivery.fail("not_understood", "odd")
-
-    assert other.failures == []
-    assert other.record == record()
+    assert (other.failures, other.record) == ([], record())
     assert [each.reason for each in delivery.failures] == ["odd", "refused"]

@@ -1,6 +1,6 @@
 """Errors of entries: all of them, as data, out of the readers of triggers, jobs and templates."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final, get_args
 
 import pytest
@@ -81,131 +81,108 @@ OF_JOBS: Final[list[tuple[Code, str, Any]]] = [
 ]
 
 
-class TestCodes:
-    """Each error has a code, the field and its value."""
-
-    @pytest.mark.parametrize("case", OF_TRIGGERS, ids=lambda case: "-".join(case[:2]))
-    def test_an_error_of_a_trigger_has_its_code(self, case: tuple[Code, str, Any]) -> None:
-        code, field, value = case
-
-        [error] = errors_of_trigger(**{field: value})
-
-        assert (error.code, error.field) == (code, field)
-        assert field in error.message
-        if code.startswith("not_"):
-            assert error.message.startswith(f"{field}: {shown(value)}")
-        # A field that is unknown or binary is not read.
-        assert error.value == (None if code in {"unknown_field", "binary_value"} else value)
-
-    @pytest.mark.parametrize("case", OF_JOBS, ids=lambda case: "-".join(case[:2]))
-    def test_an_error_of_a_job_has_its_code(self, case: tuple[Code, str, Any]) -> None:
-        code, field, value = case
-
-        [error] = errors_of_job(**{field: value})
-
-        assert (error.code, error.field) == (code, field)
-        assert field in error.message
-        if code.startswith("not_"):
-            assert error.message.startswith(f"{field}: {shown(value)}")
-        assert error.value == (None if value is BINARY else value)
-
-    def test_a_reserved_global_of_a_job_is_the_value(self) -> None:
-        errors = errors_of_job(globals={"a": 1, "lava_x": 1, "LAVA": 1})
-        assert [(each.code, each.field, each.value) for each in errors] == [
-            ("reserved_global", "globals", "lava_x"),
-            ("reserved_global", "globals", "LAVA"),
-        ]
-
-    def test_each_code_is_returned_by_a_reader(self) -> None:
-        returned = {code for code, _, _ in [*OF_TRIGGERS, *OF_JOBS]} | {"reserved_global"}
-        # tests/templates/test_confinement.py has an argument that takes too long to read.
-        assert returned | {"reading_aborted"} == set(get_args(Code))
+@pytest.mark.parametrize(
+    ("read", "code", "field", "value"),
+    [
+        *((errors_of_trigger, *case) for case in OF_TRIGGERS),
+        *((errors_of_job, *case) for case in OF_JOBS),
+    ],
+)
+def test_an_error_has_its_code(
+    read: Callable[..., tuple[EntryError, ...]], code: Code, field: str, value: Any
+) -> None:
+    [error] = read(**{field: value})
+    assert (error.code, error.field) == (code, field)
+    assert field in error.message
+    if code.startswith("not_"):
+        assert error.message.startswith(f"{field}: {shown(value)}")
+    # A field that is unknown or binary is not read.
+    assert error.value == (None if code in {"unknown_field", "binary_value"} else value)
 
 
-class TestAllErrors:
-    """All errors of an entry are returned, and the first is the reason in the log."""
-
-    def test_a_trigger_with_three_errors_returns_three(self) -> None:
-        item = trigger_item(delay="16m", paramters={}, if_size_gt="big")
-
-        broken = read_trigger(item)
-
-        assert isinstance(broken, BrokenTrigger)
-        assert [(each.code, each.field) for each in broken.errors] == [
-            ("unknown_field", "paramters"),
-            ("not_a_size", "if_size_gt"),
-            ("delay_out_of_range", "delay"),
-        ]
-        assert broken.reason == f"bad entry: {broken.errors[0].message}"
-        assert broken.reason.startswith("bad entry: unknown field 'paramters' (did you mean")
-
-    def test_all_fields_of_a_trigger_can_be_errors_at_once(self) -> None:
-        fields = {
-            **{field: value for code, field, value in OF_TRIGGERS if code.startswith("not_")},
-            "colour": 1,
-            "if_weather": 2,
-            "if_event_type": BINARY,
-        }
-
-        errors = errors_of_trigger(**fields)
-
-        assert sorted(each.field for each in errors) == sorted(fields)
-
-    def test_a_job_with_three_errors_returns_three(self) -> None:
-        errors = errors_of_job(type=None, worker=1, enabled=[])
-
-        assert [(each.code, each.message) for each in errors] == [
-            ("missing_field", "type is missing"),
-            ("not_a_worker", "worker: 1 is not the name of a worker"),
-            ("not_a_boolean", "enabled: [] is not a boolean"),
-        ]
-
-    def test_all_templates_that_cannot_be_compiled_are_returned(self) -> None:
-        errors = errors_of_trigger(
-            job_id=["{{ key }}", "{{"], parameters={"a": "{{ key }}"}, globals={"a": "{%"}
-        )
-
-        assert [(each.code, each.field, each.value) for each in errors] == [
-            ("bad_template", "job_id", "{{"),
-            ("bad_template", "globals", {"a": "{%"}),
-        ]
-
-    def test_so_many_errors_are_returned_at_most(self) -> None:
-        many = range(3 * MAX_ENTRY_ERRORS)
-
-        for errors in (
-            errors_of_trigger(**{f"field_{n}": 1 for n in many}),
-            errors_of_trigger(**{f"if_{n}": 1 for n in many}),
-            errors_of_trigger(**{f"if_{n}": BINARY for n in many}),
-            errors_of_trigger(**{f"field_{n}": 1 for n in many}, **{f"if_{n}": 1 for n in many}),
-            errors_of_job(globals={f"lava_{n}": 1 for n in many}),
-        ):
-            assert len(errors) == MAX_ENTRY_ERRORS
+def test_a_reserved_global_of_a_job_is_the_value() -> None:
+    errors = errors_of_job(globals={"a": 1, "lava_x": 1, "LAVA": 1})
+    assert [(each.code, each.field, each.value) for each in errors] == [
+        ("reserved_global", "globals", "lava_x"),
+        ("reserved_global", "globals", "LAVA"),
+    ]
 
 
-class TestDisabled:
-    """A disabled entry is checked only where that is asked for."""
+def test_each_code_is_returned_by_a_reader() -> None:
+    returned = {code for code, _, _ in [*OF_TRIGGERS, *OF_JOBS]} | {"reserved_global"}
+    # tests/templates/test_confinement.py has an argument that takes too long to read.
+    assert returned | {"reading_aborted"} == set(get_args(Code))
 
-    ITEM: Final = trigger_item(enabled=False, delay="soon", colour="red", job_id=None)
 
-    def test_for_the_function_it_is_not_broken(self) -> None:
-        assert isinstance(read_trigger(self.ITEM), Trigger)
+def test_a_trigger_with_three_errors_returns_three() -> None:
+    broken = read_trigger(trigger_item(delay="16m", paramters={}, if_size_gt="big"))
+    assert isinstance(broken, BrokenTrigger)
+    assert [(each.code, each.field) for each in broken.errors] == [
+        ("unknown_field", "paramters"),
+        ("not_a_size", "if_size_gt"),
+        ("delay_out_of_range", "delay"),
+    ]
+    assert broken.reason == f"bad entry: {broken.errors[0].message}"
+    assert broken.reason.startswith("bad entry: unknown field 'paramters' (did you mean")
 
-    def test_its_errors_are_those_of_an_enabled_one(self) -> None:
-        enabled = read_trigger({**self.ITEM, "enabled": {"BOOL": True}})
 
-        disabled = read_trigger(self.ITEM, checks_disabled=True)
+def test_all_fields_of_a_trigger_can_be_errors_at_once() -> None:
+    fields = {
+        **{field: value for code, field, value in OF_TRIGGERS if code.startswith("not_")},
+        "colour": 1,
+        "if_weather": 2,
+        "if_event_type": BINARY,
+    }
 
-        assert isinstance(disabled, BrokenTrigger)
-        assert isinstance(enabled, BrokenTrigger)
-        assert [each.code for each in disabled.errors] == [
-            "unknown_field",
-            "missing_field",
-            "not_a_duration",
-        ]
-        assert disabled.errors == enabled.errors
+    errors = errors_of_trigger(**fields)
+    assert sorted(each.field for each in errors) == sorted(fields)
 
-    def test_without_errors_it_is_disabled(self) -> None:
-        trigger = read_trigger(trigger_item(enabled=False), checks_disabled=True)
-        assert isinstance(trigger, Trigger)
-        assert not trigger.enabled
+
+def test_a_job_with_three_errors_returns_three() -> None:
+    errors = errors_of_job(type=None, worker=1, enabled=[])
+
+    assert [(each.code, each.message) for each in errors] == [
+        ("missing_field", "type is missing"),
+        ("not_a_worker", "worker: 1 is not the name of a worker"),
+        ("not_a_boolean", "enabled: [] is not a boolean"),
+    ]
+
+
+def test_all_templates_that_cannot_be_compiled_are_returned() -> None:
+    errors = errors_of_trigger(
+        job_id=["{{ key }}", "{{"], parameters={"a": "{{ key }}"}, globals={"a": "{%"}
+    )
+
+    assert [(each.code, each.field, each.value) for each in errors] == [
+        ("bad_template", "job_id", "{{"),
+        ("bad_template", "globals", {"a": "{%"}),
+    ]
+
+
+def test_so_many_errors_are_returned_at_most() -> None:
+    many = range(3 * MAX_ENTRY_ERRORS)
+
+    for errors in (
+        errors_of_trigger(**{f"field_{n}": 1 for n in many}),
+        errors_of_trigger(**{f"if_{n}": 1 for n in many}),
+        errors_of_trigger(**{f"if_{n}": BINARY for n in many}),
+        errors_of_trigger(**{f"field_{n}": 1 for n in many}, **{f"if_{n}": 1 for n in many}),
+        errors_of_job(globals={f"lava_{n}": 1 for n in many}),
+    ):
+        assert len(errors) == MAX_ENTRY_ERRORS
+
+
+def test_a_disabled_entry_is_checked_only_where_that_is_asked_for() -> None:
+    item = trigger_item(enabled=False, delay="soon", colour="red", job_id=None)
+    enabled = read_trigger({**item, "enabled": {"BOOL": True}})
+    disabled = read_trigger(item, checks_disabled=True)
+    good = read_trigger(trigger_item(enabled=False), checks_disabled=True)
+
+    assert isinstance(read_trigger(item), Trigger)
+    assert isinstance(disabled, BrokenTrigger)
+    assert isinstance(enabled, BrokenTrigger)
+    codes = [each.code for each in disabled.errors]
+    assert codes == ["unknown_field", "missing_field", "not_a_duration"]
+    assert disabled.errors == enabled.errors
+    assert isinstance(good, Trigger)
+    assert not good.enabled

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import pytest
 from dateutil.tz import tzutc
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from lava_s3trigger.deliveries import Delivery, deliveries
@@ -23,6 +23,7 @@ from tests.build import (
     Json,
     direct,
     eventbridge_event,
+    nested,
     s3_record,
     sns_record,
     sqs_record,
@@ -36,23 +37,14 @@ from tests.routes import (
     of_eventbridge,
     of_s3,
     parked,
-    sns_envelope,
 )
 from tests.tables import cases
-
-unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 OWN_REGION: Final = "eu-central-1"
 MISSING: Final = object()
 
 
-def nested(depth: int, wrap: Callable[[Any], Any], inner: Any) -> Any:
-    for _ in range(depth):
-        inner = wrap(inner)
-    return inner
-
-
-DEEP: Final = nested(2000, lambda inner: [inner], [])
+DEEP: Final = nested(2000)
 """Nested deeper than Python shows, as no JSON is."""
 
 
@@ -100,11 +92,6 @@ def keys(delivery: Delivery) -> list[str]:
     return [each.event.key for each in delivery.events]
 
 
-def redrives(payload: Any) -> list[RedriveTarget | None]:
-    """Return what each event of a payload was parked for, if it was."""
-    return [each.redrive for each in only_delivery(payload).events]
-
-
 def keys_by_message(payload: Any) -> list[tuple[str | None, list[str]]]:
     return [(each.message_id, keys(each)) for each in deliveries(payload, OWN_REGION)]
 
@@ -144,37 +131,23 @@ class TestRoutes:
         assert not any(each.errors for each in found)
         assert [key for each in found for key in keys(each)] == expected
 
-    def test_an_event_redriven_repeatedly_arrives(self) -> None:
-        wrapped = nested(
-            3,
-            lambda inner: direct(sqs_record(sns_envelope(invocation_record(inner)))),
-            direct(s3_record()),
-        )
-
-        assert only_event(wrapped).key == "a/b+c d.csv"
-
 
 class TestKeys:
     """S3 form-encodes keys once; EventBridge does not encode them."""
 
-    @pytest.mark.parametrize(
+    @cases(
         ("encoded", "expected"),
-        [
-            pytest.param("a%2Bb+c", "a+b c", id="plus-and-space"),
-            pytest.param("%2525", "%25", id="decoded-once"),
-            pytest.param("%252B", "%2B", id="decoded-once-plus"),
-            pytest.param("a%40b", "a@b", id="at"),
-            pytest.param("a%2Fb%2fc", "a/b/c", id="minio-encodes-slashes"),
-            pytest.param("%F0%9F%98%80", "\U0001f600", id="beyond-the-first-plane"),
-            pytest.param("caf%C3%A9", "caf\u00e9", id="utf-8"),
-            pytest.param("caf\u00e9", "caf\u00e9", id="not-encoded"),
-            pytest.param("%0A%0D%09%00", "\n\r\t\x00", id="control-characters"),
-            pytest.param("%22%5C%27", "\"\\'", id="quotes-and-backslash"),
-            pytest.param("/a//b/", "/a//b/", id="slashes"),
-            pytest.param("100%", "100%", id="percent-alone"),
-            pytest.param("%zz", "%zz", id="no-hexadecimal"),
-            pytest.param("+", " ", id="one-space"),
-        ],
+        {
+            "plus-and-space": ("a%2Bb+c", "a+b c"),
+            "decoded-once": ("%2525%252B", "%25%2B"),
+            "minio-encodes-slashes": ("a%2Fb%2fc", "a/b/c"),
+            "utf-8": ("caf%C3%A9%F0%9F%98%80", "caf\u00e9\U0001f600"),
+            "not-encoded": ("/caf\u00e9//", "/caf\u00e9//"),
+            "special-characters": ("%0A%0D%09%00%22%5C%27%40", "\n\r\t\x00\"\\'@"),
+            "percent-alone": ("100%", "100%"),
+            "no-hexadecimal": ("%zz", "%zz"),
+            "one-space": ("+", " "),
+        },
     )
     def test_a_key_from_s3_is_form_decoded_once(self, encoded: str, expected: str) -> None:
         assert only_event(direct(s3_record(encoded))).key == expected
@@ -241,13 +214,14 @@ class TestInfo:
             assert (event.info[name], type(event.info[name])) == (expected, type(expected))
             assert event.event_time.tzinfo is tzutc()
 
-    @pytest.mark.parametrize("value", [MISSING, None, "x", []], ids=["absent", "null", "text", "l"])
-    def test_without_request_parameters_there_is_no_source(self, value: Any) -> None:
-        assert only_event([changed(s3_record(), "requestParameters", value)]).source_ip is None
+    def test_without_request_parameters_there_is_no_source(self) -> None:
+        for value in (MISSING, None, "x", []):
+            record = changed(s3_record(), "requestParameters", value)
+            assert only_event([record]).source_ip is None, value
 
-    @pytest.mark.parametrize("name", ["s3:ObjectCreated:Put", "Object Created : Put "])
-    def test_the_type_of_an_s3_event_is_its_name(self, name: str) -> None:
-        assert only_event(direct(s3_record(eventName=name))).event_type == name
+    def test_the_type_of_an_s3_event_is_its_name(self) -> None:
+        for name in ("s3:ObjectCreated:Put", "Object Created : Put "):
+            assert only_event(direct(s3_record(eventName=name))).event_type == name
 
     @pytest.mark.parametrize(
         ("kind", "reason", "expected"),
@@ -378,7 +352,6 @@ class TestOddElements:
         record = record_with(path, "k")
         assert only_error([changed(record, path, value)]) == f"{named} is None: {NOT_A_TEXT}"
 
-    @unhurried
     @given(st.text(), st.sampled_from(["s3", "eventbridge"]))
     def test_any_text_as_a_time_is_parsed_or_named(self, when: str, kind: str) -> None:
         payload = s3_record(eventTime=when) if kind == "s3" else eventbridge_event(time=when)
@@ -452,10 +425,9 @@ class TestNotUnderstood:
             sqs_record(eventbridge_event("4"), "m-4"),
         )
 
+        expected = {"m-1": ["1"], "m-2": ["2", "3"], "m-3": [], "m-4": ["4"]}
+        assert keys_by_message(payload) == list(expected.items())
         found = deliveries(payload, OWN_REGION)
-
-        assert [keys(each) for each in found] == [["1"], ["2", "3"], [], ["4"]]
-        assert [each.message_id for each in found] == ["m-1", "m-2", "m-3", "m-4"]
         assert [len(each.errors) for each in found] == [0, 1, 1, 0]
         assert all(str(each.errors[0]).startswith(said) for each in found[1:3])
 
@@ -463,7 +435,6 @@ class TestNotUnderstood:
         error = only_error({f"name-{n:03}": n for n in range(1000)})
         assert error.endswith("'name-006', 'name-007']")
 
-    @unhurried
     @given(
         st.recursive(
             st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
@@ -492,13 +463,12 @@ class TestNotUnderstood:
 @cases(
     ("payload", "expected"),
     {
-        "trigger": (parked(s3_record()), [RedriveTarget("t-1")]),
         "jobs that are done": (
             {"parked": {"trigger_id": "t", "done": ["k", "j"]}, "event": s3_record()},
             [RedriveTarget("t", ("j", "k"))],
         ),
-        "in a redriven one": (
-            direct(sqs_record(invocation_record(direct(sqs_record(parked(s3_record())))))),
+        "in redriven ones": (
+            nested(3, parked(s3_record()), lambda it: direct(sqs_record(invocation_record(it)))),
             [RedriveTarget("t-1")],
         ),
         "beside a record": ([parked(s3_record()), s3_record()], [RedriveTarget("t-1"), None]),
@@ -508,29 +478,26 @@ class TestNotUnderstood:
 def test_the_events_of_a_parked_message_are_restricted(
     payload: Any, expected: list[RedriveTarget | None]
 ) -> None:
-    assert redrives(payload) == expected
+    assert [each.redrive for each in only_delivery(payload).events] == expected
 
 
 class TestDeliveries:
     """A delivery is what AWS acknowledges as one: an SQS message, or the invocation."""
 
     def test_each_sqs_message_is_a_delivery(self) -> None:
-        payload = direct(
-            *(sqs_record(direct(s3_record(f"{n}a"), s3_record(f"{n}b")), f"m-{n}") for n in "01")
-        )
-
+        bodies = [direct(s3_record(f"{n}a"), s3_record(f"{n}b")) for n in range(2)]
+        payload = direct(*(sqs_record(body, f"m-{n}") for n, body in enumerate(bodies)))
         assert keys_by_message(payload) == [("m-0", ["0a", "0b"]), ("m-1", ["1a", "1b"])]
         found = deliveries(payload, OWN_REGION)
         assert [(each.queue, each.group) for each in found] == [("my-queue", None)] * 2
 
-    @pytest.mark.parametrize(
+    @cases(
         "payload",
-        [
-            direct(s3_record("1"), s3_record("2")),
-            direct(sns_record(direct(s3_record("1"))), sns_record(direct(s3_record("2")))),
-            [eventbridge_event("1"), eventbridge_event("2")],
-        ],
-        ids=["s3", "sns", "array"],
+        {
+            "s3": direct(s3_record("1"), s3_record("2")),
+            "sns": direct(*(sns_record(direct(s3_record(key))) for key in "12")),
+            "array": [eventbridge_event("1"), eventbridge_event("2")],
+        },
     )
     def test_any_other_invocation_is_one_delivery(self, payload: Any) -> None:
         delivery = only_delivery(payload)
@@ -553,28 +520,16 @@ class TestDeliveries:
         payload = direct(nameless, sqs_record(direct(s3_record("2")), "m-2"))
         assert keys_by_message(payload) == [("m-2", ["2"]), (None, ["1"])]
 
-    @pytest.mark.parametrize(
-        ("arn", "expected"),
-        [
-            pytest.param(QUEUE, "my-queue", id="standard"),
-            pytest.param(f"{QUEUE}.fifo", "my-queue.fifo", id="fifo"),
-            pytest.param("arn:aws-cn:sqs:cn-north-1:123456789012:q", "q", id="another-partition"),
-        ],
-    )
-    def test_a_delivery_knows_its_queue(self, arn: str, expected: str) -> None:
-        assert only_delivery(direct(sqs_record(TEST_EVENT, arn=arn))).queue == expected
-
     def test_messages_of_a_fifo_queue_have_a_group(self) -> None:
-        fifo, other = f"{QUEUE}.fifo", f"{QUEUE}-2.fifo"
-        payload = direct(
-            sqs_record(TEST_EVENT, "m-1", fifo, MessageGroupId="g"),
-            sqs_record(TEST_EVENT, "m-2", fifo, MessageGroupId="h"),
-            sqs_record(TEST_EVENT, "m-3", other, MessageGroupId="g"),
-            sqs_record(TEST_EVENT, "m-4", fifo, MessageGroupId="g"),
-        )
-
-        groups = [each.group for each in deliveries(payload, OWN_REGION)]
-
+        fifo, other = f"{QUEUE}.fifo", "arn:aws-cn:sqs:cn-north-1:123456789012:other.fifo"
+        sent = [(fifo, "g"), (fifo, "h"), (other, "g"), (fifo, "g")]
+        records = [
+            sqs_record(TEST_EVENT, f"m-{n}", arn, MessageGroupId=group)
+            for n, (arn, group) in enumerate(sent)
+        ]
+        found = deliveries(direct(*records), OWN_REGION)
+        assert [each.queue for each in found] == [arn.rpartition(":")[2] for arn, _ in sent]
+        groups = [each.group for each in found]
         assert all(groups)
         assert groups[0] == groups[3]
         assert len(set(groups)) == 3
@@ -597,71 +552,55 @@ class TestDeliveries:
         assert only_delivery(direct(message)).group is None
 
 
-WRAPS: Final = [
-    pytest.param(lambda inner: [inner], id="lists"),
-    pytest.param(lambda inner: {"detail": inner}, id="details"),
-    pytest.param(lambda inner: {"requestPayload": inner}, id="invocations"),
-    pytest.param(lambda inner: {"Records": [inner]}, id="records"),
-    pytest.param(parked, id="parked"),
-]
-
-
 class TestHostile:
     """Nesting is bounded, and no text can bring the function down."""
 
-    @pytest.mark.parametrize("wrap", WRAPS)
+    @cases(
+        "wrap",
+        {
+            "lists": lambda inner: [inner],
+            "details": lambda inner: {"detail": inner},
+            "invocations": lambda inner: {"requestPayload": inner},
+            "records": direct,
+            "parked": parked,
+        },
+    )
     @pytest.mark.parametrize("depth", [30, 1000, 50_000])
     def test_too_many_nested_envelopes_are_an_error(
         self, wrap: Callable[[Any], Any], depth: int
     ) -> None:
-        [delivery] = deliveries([nested(depth, wrap, s3_record()), s3_record("good")], OWN_REGION)
+        delivery = only_delivery([nested(depth, s3_record(), wrap), s3_record("good")])
         assert [str(error) for error in delivery.errors] == ["nested more than 24 envelopes deep"]
         assert keys(delivery) == ["good"]
 
-    @pytest.mark.parametrize(
+    @cases(
         "bomb",
-        [
-            pytest.param("[" * 100_000, id="lists"),
-            pytest.param("[" * 100_000 + "]" * 100_000, id="closed-lists"),
-            pytest.param('{"detail":' * 100_000, id="objects"),
-            pytest.param('{"a":' * 100_000 + "1" + "}" * 100_000, id="closed-objects"),
-        ],
+        {
+            "lists": "[" * 100_000,
+            "closed-lists": "[" * 100_000 + "]" * 100_000,
+            "objects": '{"detail":' * 100_000,
+            "closed-objects": '{"a":' * 100_000 + "1" + "}" * 100_000,
+        },
     )
     def test_nested_json_text_that_grows_is_an_error(self, bomb: str) -> None:
         payload = direct(sqs_record(bomb, "m-1"), sqs_record(direct(s3_record("good")), "m-2"))
-
         bad, good = deliveries(payload, OWN_REGION)
-
         [error] = bad.errors
         assert str(error).startswith("JSON nested too deeply: ")
         assert len(str(error)) < 200
         assert keys(good) == ["good"]
 
-    def test_the_last_of_repeated_members_counts(self) -> None:
-        body = json.dumps(direct(s3_record("first"))).replace(
-            '"key": "first"', '"key": "first", "key": "last"'
-        )
-        assert only_event(direct(sqs_record(body))).key == "last"
-
-    @pytest.mark.parametrize(
-        ("number", "said"),
-        [
-            pytest.param("9" * 5000, "not JSON (Exceeds the limit", id="too-many-digits"),
-            pytest.param("1e400", "s3.object.size is inf: ", id="endless"),
-            pytest.param("NaN", "s3.object.size is nan: ", id="nan"),
-            pytest.param("-0", "", id="minus-zero"),
-            pytest.param("18446744073709551616", "", id="beyond-64-bits"),
-        ],
-    )
-    def test_odd_numbers_are_parsed_or_named(self, number: str, said: str) -> None:
-        body = json.dumps(direct(s3_record())).replace("1082", number)
-
-        [delivery] = deliveries(direct(sqs_record(body)), OWN_REGION)
-
-        if said:
-            assert [str(error).startswith(said) for error in delivery.errors] == [True]
-        else:
-            assert [each.event.size for each in delivery.events] == [int(number)]
+    def test_odd_numbers_are_parsed_or_named(self) -> None:
+        body = json.dumps(direct(s3_record()))
+        for number in ("-0", "18446744073709551616"):
+            assert only_event(direct(sqs_record(body.replace("1082", number)))).size == int(number)
+        for number, said in (
+            ("9" * 5000, "not JSON (Exceeds the limit"),
+            ("1e400", "s3.object.size is inf: "),
+            ("NaN", "s3.object.size is nan: "),
+        ):
+            error = only_error(direct(sqs_record(body.replace("1082", number))))
+            assert error.startswith(said)
 
     @pytest.mark.parametrize("value", ["\ud800", "\u00e9", "a\nb", "\x1b[31m", "\u2028"], ids=ascii)
     def test_an_error_is_one_line_that_can_be_sent(self, value: str) -> None:
@@ -671,59 +610,42 @@ class TestHostile:
             assert error.encode()
 
 
-DISTINGUISHING: Final = {
-    "s3": (
-        s3_record(),
-        {
-            "s3.bucket.name": "another",
-            "s3.object.key": "another",
-            "eventName": "ObjectCreated:Copy",
-            "s3.object.sequencer": "0069B4C0FF",
-        },
-    ),
-    "eventbridge": (
-        eventbridge_event(),
-        {
-            "detail.bucket.name": "another",
-            "detail.object.key": "another",
-            "detail-type": "Object Deleted",
-            "detail.reason": "CopyObject",
-            "detail.object.sequencer": "69b4c0ff",
-        },
-    ),
-    "s3 without a sequencer": (
-        changed(s3_record(eventName="ObjectTagging:Put"), "s3.object.sequencer", MISSING),
-        {
-            "eventTime": "2026-03-14T01:59:27.000Z",
-            "responseElements.x-amz-request-id": "ANOTHER",
-            "s3.object.versionId": "another",
-        },
-    ),
-    "eventbridge without a sequencer": (
-        changed(eventbridge_event(), "detail.object.sequencer", MISSING),
-        {
-            "time": "2026-03-14T01:59:27Z",
-            "detail.request-id": "ANOTHER",
-            "detail.object.version-id": "another",
-        },
-    ),
-}
+S3_FIELDS: Final = ("s3.bucket.name", "s3.object.key", "eventName", "s3.object.sequencer")
+EVENTBRIDGE_FIELDS: Final = (
+    *("detail.bucket.name", "detail.object.key", "detail-type", "detail.reason"),
+    "detail.object.sequencer",
+)
 
 
 class TestIdentity:
     """The identity of an event is the same by every route, and differs from every other's."""
 
-    @cases(("record", "changes"), DISTINGUISHING)
-    def test_these_fields_distinguish_events(self, record: Json, changes: dict[str, str]) -> None:
-        records = [record, *(changed(record, *change) for change in changes.items())]
-        identities = {only_event([each]).identity for each in records}
-        assert len(identities) == len(records)
+    @cases(
+        ("record", "paths"),
+        {
+            "s3": (s3_record(), S3_FIELDS),
+            "eventbridge": (eventbridge_event(), EVENTBRIDGE_FIELDS),
+            "s3 without a sequencer": (
+                changed(s3_record(eventName="ObjectTagging:Put"), "s3.object.sequencer", MISSING),
+                ("eventTime", "responseElements.x-amz-request-id", "s3.object.versionId"),
+            ),
+            "eventbridge without a sequencer": (
+                changed(eventbridge_event(), "detail.object.sequencer", MISSING),
+                ("time", "detail.request-id", "detail.object.version-id"),
+            ),
+        },
+    )
+    def test_these_fields_distinguish_events(self, record: Json, paths: tuple[str, ...]) -> None:
+        others = [
+            changed(record, path, "2026-03-14T01:59:27Z" if path.lower().endswith("time") else "x")
+            for path in paths
+        ]
+        identities = {only_event([each]).identity for each in (record, *others)}
+        assert len(identities) == 1 + len(paths)
         assert only_event([deepcopy(record)]).identity == only_event([record]).identity
 
-    @pytest.mark.parametrize(
-        "odd", [MISSING, None, [], "x", 5], ids=["missing", "null", "list", "text", "number"]
-    )
-    def test_odd_elements_do_not_break_the_identity(self, odd: Any) -> None:
-        for path in ("responseElements", "s3.object.sequencer"):
+    @pytest.mark.parametrize("path", ["responseElements", "s3.object.sequencer"])
+    def test_odd_elements_do_not_break_the_identity(self, path: str) -> None:
+        for odd in (MISSING, None, [], "x", 5):
             identity = only_event([changed(s3_record(), path, odd)]).identity
-            assert all(isinstance(part, str) for part in identity)
+            assert all(isinstance(part, str) for part in identity), odd

@@ -36,25 +36,24 @@ def modules() -> frozenset[str]:
     return frozenset(json.loads(done.stdout))
 
 
-class TestImports:
-    """A cold start imports botocore, Jinja and the function, and nothing by accident."""
+NEVER: Final = frozenset(
+    """
+    awscrt boto3 click hypothesis pytest requests rich ruamel s3transfer
+    asyncio multiprocessing unittest
+    """.split()  # noqa: SIM905
+)
+NOT_AT_FIRST: Final = {"cli", "dedup.table", "s3batch", "manifest", "aws.objects"}
 
-    NEVER = frozenset(
-        """
-        awscrt boto3 click hypothesis pytest requests rich ruamel s3transfer
-        asyncio multiprocessing unittest
-        """.split()  # noqa: SIM905
-    )
 
-    def test_unused_modules_are_not_imported(self, modules: frozenset[str]) -> None:
-        assert not {name.partition(".")[0] for name in modules} & self.NEVER
-        ours = {"cli", "dedup.table", "s3batch", "manifest", "aws.objects"}
-        assert not {f"lava_s3trigger.{name}" for name in ours} & modules
+def test_unused_modules_are_not_imported(modules: frozenset[str]) -> None:
+    assert not {name.partition(".")[0] for name in modules} & NEVER
+    assert not {f"lava_s3trigger.{name}" for name in NOT_AT_FIRST} & modules
 
-    def test_the_number_of_modules_does_not_grow(self, modules: frozenset[str]) -> None:
-        known = {*sys.stdlib_module_names, "__main__", "lava_s3trigger"}
-        third_party = [name for name in modules if name.partition(".")[0] not in known]
-        assert len(third_party) <= MAX_THIRD_PARTY_MODULES
-        # The function's own modules are those of the picture of the layers.
-        others = [name for name in modules if name.partition(".")[0] != "lava_s3trigger"]
-        assert len(others) <= MAX_MODULES
+
+def test_the_number_of_modules_does_not_grow(modules: frozenset[str]) -> None:
+    known = {*sys.stdlib_module_names, "__main__", "lava_s3trigger"}
+    third_party = [name for name in modules if name.partition(".")[0] not in known]
+    assert len(third_party) <= MAX_THIRD_PARTY_MODULES
+    # The function's own modules are those of the picture of the layers.
+    others = [name for name in modules if name.partition(".")[0] != "lava_s3trigger"]
+    assert len(others) <= MAX_MODULES

@@ -57,129 +57,103 @@ def test_ids_longer_than_a_key_are_not_kept(lookup: Lookup) -> None:
     assert not lookup.endpoint.calls
 
 
-class TestEntries:
-    """An entry is usable if a worker could run it."""
-
-    def test_required_fields_suffice(self) -> None:
-        assert read() == LOAD
-
-    @pytest.mark.parametrize(
-        "value",
-        [{"S": "any"}, {"M": {}}, {"NULL": True}, {"B": "aGk="}, {"NS": ["1"]}],
-        ids=["text", "map", "null", "binary", "set"],
-    )
-    @pytest.mark.parametrize("field", ["schedule", "x-note", "Enabled", "lava", "payload", "type"])
-    def test_unknown_fields_and_the_payload_can_hold_anything(
-        self, field: str, value: dict[str, Any]
-    ) -> None:
-        assert read({field: value}) == LOAD
-
-    @pytest.mark.parametrize("name", ["lava", "lava_x", "LAVA", "Lava.y", "lAvA-z", "lavatory"])
-    @pytest.mark.parametrize("enabled", [True, False])
-    def test_a_global_that_begins_with_lava_is_an_error(self, name: str, *, enabled: bool) -> None:
-        with pytest.raises(InvalidEntryError, match=f"globals: '{name}'"):
-            read(globals={"a": "", name: ""}, enabled=enabled)
-
-    @pytest.mark.parametrize(
-        ("value", "is_enabled"),
-        [
-            ({"BOOL": True}, True),
-            ({"BOOL": False}, False),
-            ({"N": "1"}, True),
-            ({"N": "0"}, False),
-            ({"NULL": True}, False),
-            ({"S": "{{ realm == 'prod' }}"}, True),
-            ({"S": "false"}, True),
-        ],
-        ids=str,
-    )
-    def test_a_field_enables_a_job(self, value: dict[str, Any], is_enabled: bool) -> None:  # noqa: FBT001
-        """A template there is for the worker to evaluate."""
-        assert read({"enabled": value}).enabled is is_enabled
-
-    def test_a_job_without_the_field_is_disabled(self) -> None:
-        assert not read(enabled=None).enabled
-
-    @pytest.mark.parametrize(
-        "value",
-        [
-            *(
-                {"M": {name: {"S": ""}}}
-                for name in ("lav", "a_lava", "_lava", " lava", "l\u0430va")
-            ),
-            {"M": {"mine": {"M": {"lava": {"S": ""}}}}},
-            *({"M": {}}, {"NULL": True}, {"S": "lava"}),
-        ],
-        ids=str,
-    )
-    def test_other_globals_are_accepted(self, value: dict[str, Any]) -> None:
-        """Workers trust globals whose names begin with lava: a job must not have its own."""
-        assert read({"globals": value}).enabled
+def test_required_fields_suffice() -> None:
+    assert read() == LOAD
 
 
-class TestLookingUp:
-    """A job is looked up by its id."""
+@pytest.mark.parametrize("field", ["schedule", "x-note", "Enabled", "lava", "payload", "type"])
+def test_unknown_fields_and_the_payload_can_hold_anything(field: str) -> None:
+    values: list[Any] = [{"S": "any"}, {"M": {}}, {"NULL": True}, {"B": "aGk="}, {"NS": ["1"]}]
+    for value in values:
+        assert read({field: value}) == LOAD, value
 
-    @pytest.mark.parametrize("job_id", ["other", "Load", "load ", "\u00e9/\U0001f980", "\0"])
-    def test_a_missing_job_is_a_user_error_that_names_it(self, lookup: Lookup, job_id: str) -> None:
-        with pytest.raises(UserError, match=r"no job .* in lava\.demo\.jobs") as error:
-            lookup.table[job_id]
-        assert ascii(job_id) in str(error.value)
 
-    @pytest.mark.parametrize(
-        "job_id",
-        ["", "x" * 2049, "\u20ac" * 683, "\ud800"],
-        ids=["empty", "2049 bytes", "2049 bytes in 683 characters", "no UTF-8"],
-    )
-    def test_an_impossible_job_id_is_not_looked_up(self, lookup: Lookup, job_id: str) -> None:
-        with pytest.raises(UserError, match="no job"):
-            lookup.table[job_id]
-        assert not lookup.endpoint.calls
+@pytest.mark.parametrize("name", ["lava", "lava_x", "LAVA", "Lava.y", "lAvA-z", "lavatory"])
+@pytest.mark.parametrize("enabled", [True, False])
+def test_a_global_that_begins_with_lava_is_an_error(name: str, *, enabled: bool) -> None:
+    with pytest.raises(InvalidEntryError, match=f"globals: '{name}'"):
+        read(globals={"a": "", name: ""}, enabled=enabled)
 
-    @pytest.mark.parametrize("length", [1, 2048])
-    def test_the_shortest_and_the_longest_job_id_are_looked_up(
-        self, lookup: Lookup, length: int
-    ) -> None:
-        lookup.jobs.put(job_entry("x" * length))
-        assert lookup.table["x" * length].enabled
 
-    def test_a_bad_entry_is_a_user_error(self, lookup: Lookup) -> None:
+def test_a_field_enables_a_job() -> None:
+    """A template there is for the worker to evaluate."""
+    template = {"S": "{{ realm == 'prod' }}"}
+    assert not read(enabled=None).enabled
+    for value in ({"BOOL": False}, {"N": "0"}, {"NULL": True}):
+        assert read({"enabled": value}).enabled is False, value
+    for value in ({"BOOL": True}, {"N": "1"}, template, {"S": "false"}):
+        assert read({"enabled": value}).enabled is True, value
+
+
+def test_other_globals_are_accepted() -> None:
+    """Workers trust globals whose names begin with lava: a job must not have its own."""
+    for name in ("lav", "a_lava", "_lava", " lava", "l\u0430va"):
+        assert read(globals={name: ""}).enabled
+    accepted: list[Any] = [{"mine": {"lava": ""}}, {}, "lava"]
+    for value in accepted:
+        assert read(globals=value).enabled
+    assert read({"globals": {"NULL": True}}).enabled
+
+
+@pytest.mark.parametrize("job_id", ["other", "Load", "load ", "\u00e9/\U0001f980", "\0"])
+def test_a_missing_job_is_a_user_error_that_names_it(lookup: Lookup, job_id: str) -> None:
+    with pytest.raises(UserError, match=r"no job .* in lava\.demo\.jobs") as error:
+        lookup.table[job_id]
+    assert ascii(job_id) in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "job_id",
+    ["", "x" * 2049, "\u20ac" * 683, "\ud800"],
+    ids=["empty", "2049 bytes", "2049 bytes in 683 characters", "no UTF-8"],
+)
+def test_an_impossible_job_id_is_not_looked_up(lookup: Lookup, job_id: str) -> None:
+    with pytest.raises(UserError, match="no job"):
+        lookup.table[job_id]
+    assert not lookup.endpoint.calls
+
+
+def test_the_shortest_and_the_longest_job_id_are_looked_up(lookup: Lookup) -> None:
+    for job_id in ("x", "x" * 2048):
+        lookup.jobs.put(job_entry(job_id))
+        assert lookup.table[job_id].enabled
+
+
+def test_a_bad_entry_is_a_user_error(lookup: Lookup) -> None:
+    lookup.jobs.put(job_entry(worker=1))
+    with pytest.raises(UserError, match=r"bad entry of job 'load': .*worker: 1"):
+        lookup.table["load"]
+
+
+def test_a_job_is_cached(lookup: Lookup) -> None:
+    assert lookup.table["load"].worker == "core"
+    lookup.jobs.put(job_entry(worker="web"))
+    lookup.clock.now += 0.8 * TTL - 0.001  # expiry has jitter
+    lookup.table.start(UNLIMITED)
+    assert lookup.table["load"].worker == "core"
+    assert lookup.endpoint.calls == {"GetItem": 1}
+    lookup.clock.now += 0.2 * TTL + 0.001
+    assert lookup.table["load"].worker == "web"
+    assert lookup.endpoint.calls == {"GetItem": 2}
+
+
+@pytest.mark.parametrize("ttl", [0.0, TTL])
+@pytest.mark.parametrize("is_there", [False, True], ids=["missing", "bad"])
+def test_a_missing_or_bad_job_is_cached_for_the_invocation(
+    lookup: Lookup, ttl: float, *, is_there: bool
+) -> None:
+    table = lookup.new_table(ttl)
+    lookup.jobs.remove("load")
+    if is_there:
         lookup.jobs.put(job_entry(worker=1))
-        with pytest.raises(UserError, match=r"bad entry of job 'load': .*worker: 1"):
-            lookup.table["load"]
-
-
-class TestCaching:
-    """A job is cached for the TTL; a missing or broken one for the invocation."""
-
-    def test_a_job_is_cached(self, lookup: Lookup) -> None:
-        assert lookup.table["load"].worker == "core"
-        lookup.jobs.put(job_entry(worker="web"))
-        lookup.clock.now += 0.8 * TTL - 0.001  # expiry has jitter
-        lookup.table.start(UNLIMITED)
-        assert lookup.table["load"].worker == "core"
-        assert lookup.endpoint.calls == {"GetItem": 1}
-        lookup.clock.now += 0.2 * TTL + 0.001
-        assert lookup.table["load"].worker == "web"
-        assert lookup.endpoint.calls == {"GetItem": 2}
-
-    @pytest.mark.parametrize("ttl", [0.0, TTL])
-    @pytest.mark.parametrize("is_there", [False, True], ids=["missing", "bad"])
-    def test_a_missing_or_bad_job_is_cached_for_the_invocation(
-        self, lookup: Lookup, ttl: float, *, is_there: bool
-    ) -> None:
-        table = lookup.new_table(ttl)
-        lookup.jobs.remove("load")
-        if is_there:
-            lookup.jobs.put(job_entry(worker=1))
-        for _ in range(3):
-            lookup.clock.now += TTL
-            with pytest.raises(UserError, match="worker: 1" if is_there else "no job 'load'"):
-                table["load"]
-        assert lookup.endpoint.calls == {"GetItem": 1}
-        lookup.jobs.put(job_entry())
-        table.start(UNLIMITED)
-        assert table["load"].enabled
+    for _ in range(3):
+        lookup.clock.now += TTL
+        with pytest.raises(UserError, match="worker: 1" if is_there else "no job 'load'"):
+            table["load"]
+    assert lookup.endpoint.calls == {"GetItem": 1}
+    lookup.jobs.put(job_entry())
+    table.start(UNLIMITED)
+    assert table["load"].enabled
 
 
 def test_nothing_is_read_out_of_time(lookup: Lookup) -> None:

@@ -22,22 +22,15 @@ from lava_s3trigger.log import (
     log_document,
     log_event,
 )
+from tests.build import nested
+from tests.tables import cases
 
 HOSTILE: Final = [
-    pytest.param("a\nfailed {}", id="newline"),
-    pytest.param("a\r\nb", id="crlf"),
-    pytest.param("\x1b[31mred", id="escape"),
-    pytest.param("\u2028\u2029\x85", id="separators"),
-    pytest.param("\u202egnp.exe", id="bidirectional"),
-    pytest.param("\x7f\x9b", id="delete-and-c1"),
-    pytest.param("\U0001f600 caf\u00e9", id="unicode"),
-    pytest.param('"}\n{"event": "forged', id="quotes"),
-    pytest.param("\\ud800 \\n %s {}", id="backslashes"),
+    *("a\nfailed {}", "a\r\nb", "\x1b[31mred", "\u2028\u2029\x85", "\u202egnp.exe", "\x7f\x9b"),
+    *("\U0001f600 caf\u00e9", '"}\n{"event": "forged', "\\ud800 \\n %s {}"),
 ]
 
-unhurried = settings(
-    deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
-)
+with_fixtures = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 FIELDS = st.dictionaries(
     st.from_regex("[a-z_]+", fullmatch=True).filter(lambda name: name not in {"level", "event"}),
@@ -45,11 +38,10 @@ FIELDS = st.dictionaries(
 )
 
 
-def nested_list(depth: int) -> list[object]:
-    deep: list[object] = []
-    for _ in range(depth):
-        deep = [deep]
-    return deep
+def logged(caplog: pytest.LogCaptureFixture) -> Any:
+    """Return the fields of the only line."""
+    [message] = caplog.messages
+    return json.loads(message.partition(" ")[2])
 
 
 @pytest.fixture(autouse=True)
@@ -75,66 +67,59 @@ def test_without_a_handler_lines_go_to_standard_error(
     assert capsys.readouterr() == ("", '[INFO] dispatched {"job_id": "job"}\n')
 
 
-class TestLogEvent:
-    """A line has the name of the event and its fields as JSON."""
+@pytest.mark.parametrize("level", [logging.DEBUG, logging.WARNING, logging.ERROR])
+def test_a_line_has_its_level_and_what_happened_and_its_fields(
+    level: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    log_event(level, "skipped", queue="lava-%s%d", trigger_id=None, job_id="", count=0)
+    line = 'skipped {"queue": "lava-%s%d", "job_id": "", "count": 0}'
+    assert caplog.record_tuples == [("lava_s3trigger", level, line)]
 
-    @pytest.mark.parametrize("level", [logging.DEBUG, logging.WARNING, logging.ERROR])
-    def test_a_line_has_its_level_and_what_happened_and_its_fields(
-        self, level: int, caplog: pytest.LogCaptureFixture
-    ) -> None:
-        log_event(level, "skipped", queue="lava-%s%d", trigger_id=None, job_id="", count=0)
-        line = 'skipped {"queue": "lava-%s%d", "job_id": "", "count": 0}'
-        assert caplog.record_tuples == [("lava_s3trigger", level, line)]
 
-    def test_below_the_level_no_text_is_made(self, caplog: pytest.LogCaptureFixture) -> None:
-        class Costly:
-            def __str__(self) -> str:
-                raise AssertionError
+def test_below_the_level_no_text_is_made(caplog: pytest.LogCaptureFixture) -> None:
+    class Costly:
+        def __str__(self) -> str:
+            raise AssertionError
 
-        caplog.set_level(logging.INFO, logger=LOGGER.name)
-        log_event(logging.DEBUG, "skipped", fact=Costly())
+    caplog.set_level(logging.INFO, logger=LOGGER.name)
+    log_event(logging.DEBUG, "skipped", fact=Costly())
 
-        assert caplog.records == []
+    assert caplog.records == []
 
-    @pytest.mark.parametrize(
-        ("value", "logged"),
-        [
-            (Decimal("1.50"), "1.50"),
-            (datetime(2026, 3, 14, tzinfo=UTC), "2026-03-14 00:00:00+00:00"),
-            ({"b", "a"}, ["a", "b"]),
-            (float("nan"), "nan"),
-            ([float("inf"), 1.5], ["inf", 1.5]),
-            (b"\xff", "b'\\xff'"),
-            (("x" * 5000, 7), ["x" * 4096, 7]),
-            ("x" * 1_000_000, "x" * 4096),
-            (True, True),
-            # Not every reader of JSON takes the escape of half a surrogate pair.
-            (["a\ud800\u00e9", {"\ud800": 1}], ["a\\ud800\u00e9", {"\\ud800": 1}]),
-            (nested_list(100_000), "nested too deeply"),
-        ],
-        ids=[
-            *("decimal", "time", "set", "nan", "infinity", "binary", "long", "very long"),
-            *("boolean", "half a character", "nested"),
-        ],
-    )
-    def test_any_value_can_be_logged(
-        self, value: object, logged: object, caplog: pytest.LogCaptureFixture
-    ) -> None:
-        log_event(logging.INFO, "done", value=value, key="k")
-        [message] = caplog.messages
-        assert json.loads(message.removeprefix("done ")) == {"value": logged, "key": "k"}
 
-    def test_a_handler_that_raises_does_not_stop_what_is_logged(self) -> None:
-        class Broken(logging.Handler):
-            def emit(self, record: logging.LogRecord) -> None:
-                raise OSError(record)
+@cases(
+    ("value", "expected"),
+    {
+        "decimal": (Decimal("1.50"), "1.50"),
+        "time": (datetime(2026, 3, 14, tzinfo=UTC), "2026-03-14 00:00:00+00:00"),
+        "set": ({"b", "a"}, ["a", "b"]),
+        "nan": (float("nan"), "nan"),
+        "infinity": ([float("inf"), 1.5], ["inf", 1.5]),
+        "binary": (b"\xff", "b'\\xff'"),
+        "long": (("x" * 5000, 7), ["x" * 4096, 7]),
+        "very long": ("x" * 1_000_000, "x" * 4096),
+        "boolean": (True, True),
+        # Not every reader of JSON takes the escape of half a surrogate pair.
+        "half": (["a\ud800\u00e9", {"\ud800": 1}], ["a\\ud800\u00e9", {"\\ud800": 1}]),
+        "nested": (nested(100_000), "nested too deeply"),
+    },
+)
+def test_any_value_can_be_logged(
+    value: object, expected: object, caplog: pytest.LogCaptureFixture
+) -> None:
+    log_event(logging.INFO, "done", value=value, key="k")
+    assert logged(caplog) == {"value": expected, "key": "k"}
 
-        handler = Broken()
-        LOGGER.addHandler(handler)
-        try:
-            log_event(logging.ERROR, "failed")
-        finally:
-            LOGGER.removeHandler(handler)
+
+def test_a_handler_that_raises_does_not_stop_what_is_logged(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Broken(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            raise OSError(record)
+
+    monkeypatch.setattr(LOGGER, "handlers", [Broken()])
+    log_event(logging.ERROR, "failed")
 
 
 WIDE: Final = st.sampled_from(["x", "\x01", '"', "\u00e9", "\ud800", "\U0001f600"])
@@ -144,47 +129,38 @@ ANY: Final = LONG | MANY | st.builds(lambda many: {"a": many}, MANY) | st.intege
 NAMES: Final = ["reason", "bucket", "key", "trigger_id", "job_id", "message_id", "prefixes", "x"]
 
 
-@unhurried
+@with_fixtures
 @given(fields=st.dictionaries(st.sampled_from(NAMES), ANY), common=LONG)
 def test_a_line_of_any_fields_is_bounded(
     fields: dict[str, object], common: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.clear()
     configure_logging(logging.INFO, mode=common)
-    try:
-        log_event(logging.INFO, "failed", **fields)
-    finally:
-        configure_logging(logging.INFO)
-
-    [message] = caplog.messages
-    assert len(message) <= MAX_LINE_CHARACTERS
+    log_event(logging.INFO, "failed", **fields)
+    assert len(caplog.messages[0]) <= MAX_LINE_CHARACTERS
     known = {name for name, value in fields.items() if value is not None}
-    assert set(json.loads(message.removeprefix("failed "))) == {"mode", *known}
+    assert set(logged(caplog)) == {"mode", *known}
 
 
 def test_fields_are_cut_that_have_more_than_their_share(caplog: pytest.LogCaptureFixture) -> None:
     wide = "\U0001f600" * 4096
     log_event(logging.INFO, "failed", key="\x01" * 1024, many=["y" * 4096] * 99, reason=wide)
-
-    [message] = caplog.messages
-    fields = json.loads(message.removeprefix("failed "))
+    fields = logged(caplog)
     assert fields["key"] == "\x01" * 1024
     assert fields["many"].startswith('["yyyy')
     assert fields["reason"] == wide
 
 
-@unhurried
+@with_fixtures
 @given(fields=FIELDS)
 def test_all_fields_are_read_back(
     fields: dict[str, object], caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.clear()
     log_event(logging.INFO, "said", **fields)
-
-    [message] = caplog.messages
-    assert message.isascii()
-    assert message.isprintable()
-    assert json.loads(message.removeprefix("said ")) == fields
+    assert caplog.messages[0].isascii()
+    assert caplog.messages[0].isprintable()
+    assert logged(caplog) == fields
 
 
 class JsonLog:
@@ -194,7 +170,7 @@ class JsonLog:
         self.monkeypatch, self.capsys = monkeypatch, capsys
         self._handlers: list[logging.Handler] = []
 
-    def __call__(self, level: int, **common: str) -> None:
+    def __call__(self, level: int = logging.INFO, **common: str) -> None:
         # In the test itself: pytest adds its own handlers before it.
         self.monkeypatch.setattr(logging.root, "handlers", self._handlers)
         configure_logging(level, **common)
@@ -203,86 +179,73 @@ class JsonLog:
         """Return what was logged since the last call."""
         return self.capsys.readouterr().err
 
+    def lines(self) -> list[Any]:
+        """Return the lines that were logged since the last call, as JSON."""
+        return list(map(json.loads, self.text().splitlines()))
+
 
 @pytest.fixture
-def json_log(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Iterator[JsonLog]:
+def json_log(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> JsonLog:
     monkeypatch.setenv("AWS_LAMBDA_LOG_FORMAT", "JSON")
-    yield JsonLog(monkeypatch, capsys)
-    monkeypatch.setenv("AWS_LAMBDA_LOG_FORMAT", "Text")
-    configure_logging(logging.INFO)
+    return JsonLog(monkeypatch, capsys)
 
 
-class TestJsonLines:
-    """In Lambda's JSON format, a line is a JSON object with its fields at the top."""
+def test_fields_are_at_the_top_level(json_log: JsonLog) -> None:
+    json_log()
+    log_event(logging.WARNING, "skipped", key="a/b", count=2)
+    [found] = json_log.lines()
+    time = datetime.fromisoformat(found.pop("timestamp"))
+    assert abs((datetime.now(UTC) - time).total_seconds()) < 60
+    expected = {"level": "WARNING", "event": "skipped", "key": "a/b", "count": 2}
+    assert list(found.items()) == list(expected.items())
 
-    def test_fields_are_at_the_top_level(self, json_log: JsonLog) -> None:
-        json_log(logging.INFO)
-        log_event(logging.WARNING, "skipped", key="a/b", count=2)
 
-        [line] = json_log.text().splitlines()
-        found = json.loads(line)
-        time = datetime.fromisoformat(found.pop("timestamp"))
-        assert abs((datetime.now(UTC) - time).total_seconds()) < 60
-        assert list(found.items()) == [
-            ("level", "WARNING"),
-            ("event", "skipped"),
-            ("key", "a/b"),
-            ("count", 2),
-        ]
+def test_no_name_of_a_field_is_lost(json_log: JsonLog) -> None:
+    names = ["name", "msg", "args", "module", "message", "logger"]
+    json_log()
+    log_event(logging.INFO, "done", **dict.fromkeys(names, "x"))
+    [found] = json_log.lines()
+    assert [found[name] for name in names] == ["x"] * len(names)
 
-    def test_no_name_of_a_field_is_lost(self, json_log: JsonLog) -> None:
-        names = ["name", "msg", "args", "module", "message", "logger"]
-        json_log(logging.INFO)
-        log_event(logging.INFO, "done", **dict.fromkeys(names, "x"))
-        found = json.loads(json_log.text())
-        assert [found[name] for name in names] == ["x"] * len(names)
 
-    def test_seconds_pass(self, json_log: JsonLog) -> None:
-        json_log(logging.INFO)
-        for now in (0.0, 0.0625, 1.5):
-            json_log.monkeypatch.setattr("lava_s3trigger.log.time.time", lambda now=now: now)
-            log_event(logging.INFO, "done")
-
-        times = [json.loads(line)["timestamp"] for line in json_log.text().splitlines()]
-        assert times == [
-            "1970-01-01T00:00:00.000Z",
-            "1970-01-01T00:00:00.062Z",
-            "1970-01-01T00:00:01.500Z",
-        ]
-
-    def test_lines_of_other_loggers_are_left_to_the_handlers_own_formatter(
-        self, json_log: JsonLog
-    ) -> None:
-        json_log(logging.INFO)
-        json_log(logging.INFO)  # as a second instance in the same process does
-        logging.getLogger("botocore").warning("odd")
-        assert json_log.text() == "[WARNING] odd\n"
-
-    def test_debug_of_libraries_is_not_logged(self, json_log: JsonLog) -> None:
-        logging.root.setLevel(logging.DEBUG)
-        json_log(logging.DEBUG)
-        logging.getLogger("botocore").info("found credentials")
-        assert json_log.text() == ""
-
-    def test_common_fields_are_in_each_line(self, json_log: JsonLog) -> None:
-        json_log(logging.INFO, mode="observe")
-        log_event(logging.INFO, "skipped", key="a")
+def test_lines_have_the_time(json_log: JsonLog) -> None:
+    json_log()
+    for now in (0.0, 0.0625, 1.5):
+        json_log.monkeypatch.setattr("lava_s3trigger.log.time.time", lambda now=now: now)
         log_event(logging.INFO, "done")
-        log_document('{"event":"summary","events":1}')
+    assert [line["timestamp"] for line in json_log.lines()] == [
+        f"1970-01-01T00:00:0{seconds}Z" for seconds in ("0.000", "0.062", "1.500")
+    ]
 
-        lines = [json.loads(line) for line in json_log.text().splitlines()]
-        assert [line["mode"] for line in lines] == ["observe"] * 3
+
+def test_lines_of_other_loggers_are_left_to_the_handlers_own_formatter(json_log: JsonLog) -> None:
+    json_log()
+    json_log()  # as a second instance in the same process does
+    logging.getLogger("botocore").warning("odd")
+    assert json_log.text() == "[WARNING] odd\n"
 
 
-def test_a_document_of_metrics_is_logged_at_every_level(caplog: pytest.LogCaptureFixture) -> None:
+def test_debug_of_libraries_is_not_logged(json_log: JsonLog) -> None:
+    logging.root.setLevel(logging.DEBUG)
+    json_log(logging.DEBUG)
+    logging.getLogger("botocore").info("found credentials")
+    assert json_log.text() == ""
+
+
+def test_common_fields_are_in_each_line(json_log: JsonLog) -> None:
+    json_log(mode="observe")
+    log_event(logging.INFO, "skipped", key="a")
+    log_event(logging.INFO, "done")
+    log_document('{"event":"summary","events":1}')
+    assert [line["mode"] for line in json_log.lines()] == ["observe"] * 3
+
+
+def test_a_document_of_metrics_is_logged_as_it_is_at_every_level(
+    caplog: pytest.LogCaptureFixture, json_log: JsonLog
+) -> None:
     LOGGER.setLevel(logging.CRITICAL)
     log_document('{"event":"summary","dispatched":1}')
     assert caplog.messages == ['{"event":"summary","dispatched":1}']
-
-
-def test_nothing_is_added_to_a_document_of_metrics_in_json(json_log: JsonLog) -> None:
     json_log(logging.ERROR)
     log_document('{"event":"summary","dispatched":1}')
     assert json_log.text() == '{"event":"summary","dispatched":1}\n'
@@ -317,7 +280,7 @@ class Runtime:
         """Have lines go to the runtime's handler alone; pytest adds its own before a test."""
         self._monkeypatch.setattr(logging.root, "handlers", self.handlers)
 
-    def configure(self, level: int) -> None:
+    def configure(self, level: int = logging.INFO) -> None:
         """Configure the log, as the function does at its start."""
         self.attach()
         configure_logging(level)
@@ -338,59 +301,52 @@ def runtime(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, request: pytest.FixtureRequest
 ) -> Iterator[Runtime]:
     """The log of Lambda's runtime, in the format that the test asks for."""
-    level = logging.root.level
     found = Runtime(request.param, tmp_path / "log", monkeypatch)
     with found.file:
         yield found
-    monkeypatch.setenv("AWS_LAMBDA_LOG_FORMAT", "Text")
-    configure_logging(logging.INFO)
-    logging.root.setLevel(level)
     for name in [each for each in sys.modules if each.split(".")[0] == "awslambdaric"]:
         del sys.modules[name]
 
 
-class TestRuntime:
-    """Lines pass through the log of Lambda's own runtime, and are read back from it."""
+@pytest.mark.parametrize("key", HOSTILE, ids=ascii)
+@pytest.mark.parametrize("runtime", ["JSON", "Text"], indirect=True)
+def test_a_line_is_read_back(runtime: Runtime, key: str) -> None:
+    runtime.configure()
+    log_event(logging.ERROR, "failed", key=key, count=3)
 
-    @pytest.mark.parametrize("key", HOSTILE)
-    @pytest.mark.parametrize("runtime", ["JSON", "Text"], indirect=True)
-    def test_a_line_is_read_back(self, runtime: Runtime, key: str) -> None:
-        runtime.configure(logging.INFO)
-        log_event(logging.ERROR, "failed", key=key, count=3)
+    [(_, text)] = runtime.frames()
+    assert text.count("\n") == 1
+    assert text.endswith("\n")
+    line = read_line(text)
+    assert line
+    assert (line.event, line.level, line.request_id) == ("failed", "ERROR", "r-1")
+    assert line.fields == {"key": key, "count": 3}
+    assert line.time
+    assert abs((datetime.now(UTC) - line.time).total_seconds()) < 60
 
-        [(_, text)] = runtime.frames()
-        assert text.count("\n") == 1
-        assert text.endswith("\n")
-        line = read_line(text)
-        assert line
-        assert (line.event, line.level, line.request_id) == ("failed", "ERROR", "r-1")
-        assert line.fields == {"key": key, "count": 3}
-        assert line.time
-        assert abs((datetime.now(UTC) - line.time).total_seconds()) < 60
 
-    @pytest.mark.parametrize("runtime", ["JSON"], indirect=True)
-    @pytest.mark.parametrize("level", [logging.DEBUG, logging.INFO, logging.ERROR])
-    def test_a_frame_has_the_type_that_the_runtime_gives_it(
-        self, runtime: Runtime, level: int
-    ) -> None:
-        runtime.attach()
-        log_event(level, "before")
-        runtime.configure(logging.DEBUG)
-        log_event(level, "after")
-        log_event(level, "again")
+@pytest.mark.parametrize("runtime", ["JSON"], indirect=True)
+@pytest.mark.parametrize("level", [logging.DEBUG, logging.INFO, logging.ERROR])
+def test_a_frame_has_the_type_that_the_runtime_gives_it(runtime: Runtime, level: int) -> None:
+    runtime.attach()
+    log_event(level, "before")
+    runtime.configure(logging.DEBUG)
+    log_event(level, "after")
+    log_event(level, "again")
 
-        (before, _), (after, _), (again, _) = runtime.frames()
-        assert before == after == again
+    (before, _), (after, _), (again, _) = runtime.frames()
+    assert before == after == again
 
-    @pytest.mark.parametrize("runtime", ["JSON", "Text"], indirect=True)
-    def test_metrics_are_read_back(self, runtime: Runtime) -> None:
-        runtime.configure(logging.INFO)
-        log_document('{"event":"summary","_aws":{"Timestamp":1500},"dispatched":1}')
 
-        [(_, text)] = runtime.frames()
-        line = read_line(text)
-        assert line
-        assert (line.event, line.fields) == ("summary", {"dispatched": 1})
-        assert line.time
-        # The document is the whole line: CloudWatch may not find it behind a prefix.
-        assert json.loads(text)["_aws"] == {"Timestamp": 1500}
+@pytest.mark.parametrize("runtime", ["JSON", "Text"], indirect=True)
+def test_metrics_are_read_back(runtime: Runtime) -> None:
+    runtime.configure()
+    log_document('{"event":"summary","_aws":{"Timestamp":1500},"dispatched":1}')
+
+    [(_, text)] = runtime.frames()
+    line = read_line(text)
+    assert line
+    assert (line.event, line.fields) == ("summary", {"dispatched": 1})
+    assert line.time
+    # The document is the whole line: CloudWatch may not find it behind a prefix.
+    assert json.loads(text)["_aws"] == {"Timestamp": 1500}

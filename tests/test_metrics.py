@@ -102,109 +102,95 @@ def metrics(document: dict[str, Any]) -> dict[str, float]:
     return {each["Name"]: document[each["Name"]] for each in directive["Metrics"]}
 
 
-class TestDocument:
-    """The summary is a valid document, with few names and two dimensions."""
+def test_the_dimensions_are_the_realm_and_the_function(documents: Any) -> None:
+    document = documents(delivered(dispatched()))
 
-    def test_the_dimensions_are_the_realm_and_the_function(self, documents: Any) -> None:
-        document = documents(delivered(dispatched()))
+    [directive] = document["_aws"]["CloudWatchMetrics"]
+    found = (directive["Namespace"], directive["Dimensions"])
+    assert found == (NAMESPACE, [["realm", "function"]])
+    assert (document["realm"], document["function"]) == ("demo", "lava-demo-s3trigger")
+    now = datetime.now(UTC).timestamp() * 1000
+    assert abs(now - document["_aws"]["Timestamp"]) < 60_000
 
-        [directive] = document["_aws"]["CloudWatchMetrics"]
-        assert directive["Namespace"] == NAMESPACE
-        assert directive["Dimensions"] == [["realm", "function"]]
-        assert (document["realm"], document["function"]) == ("demo", "lava-demo-s3trigger")
-        now = datetime.now(UTC).timestamp() * 1000
-        assert abs(now - document["_aws"]["Timestamp"]) < 60_000
 
-    def test_each_count_is_a_metric(self, documents: Any) -> None:
-        document = documents(
-            delivered(dispatched(1.26), dispatched(), SKIPPED, PARKED, PARKED),
-            delivered(DUPLICATE, route="sqs"),
-            delivered(Outcome("skipped", "no_trigger", "no trigger matches")),
-            delivered(PARKED._replace(outcome="user_error")),
-        )
+def test_each_count_is_a_metric(documents: Any) -> None:
+    document = documents(
+        delivered(dispatched(1.26), dispatched(), SKIPPED, PARKED, PARKED),
+        delivered(DUPLICATE, route="sqs"),
+        delivered(Outcome("skipped", "no_trigger", "no trigger matches")),
+        delivered(PARKED._replace(outcome="user_error")),
+    )
 
-        assert metrics(document) == {
-            "events_s3": 3,
-            "events_sqs": 1,
-            "dispatched": 2,
-            "skipped": 2,
-            "duplicates": 1,
-            "user_errors": 2,
-            "lag": 1.3,
-        }
-        assert (document["events"], document["parked"], document["unmatched"]) == (4, 1, 1)
+    events = {"events_s3": 3, "events_sqs": 1, "lag": 1.3}
+    outcomes = {"dispatched": 2, "skipped": 2, "duplicates": 1, "user_errors": 2}
+    assert metrics(document) == events | outcomes
+    assert (document["events"], document["parked"], document["unmatched"]) == (4, 1, 1)
 
-    @pytest.mark.parametrize("route", [each for each in ROUTES if each != "redriven"])
-    def test_events_are_counted_by_route(self, documents: Any, route: str) -> None:
-        assert metrics(documents(delivered(route=route))) == {f"events_{route}": 1}
 
-    def test_redriven_events_are_counted_apart(self, documents: Any) -> None:
-        document = documents(
-            delivered(route="sqs", redrive=RedriveTarget("t")), delivered(route="sqs")
-        )
-        assert metrics(document) == {"events_redriven": 1, "events_sqs": 1}
+def test_events_are_counted_by_route_and_redriven_ones_apart(documents: Any) -> None:
+    routes = [route for route in ROUTES if route != "redriven"]
+    redriven = delivered(route="sqs", redrive=RedriveTarget("t"))
+    document = documents(redriven, *(delivered(route=route) for route in routes))
+    assert metrics(document) == {f"events_{route}": 1 for route in ROUTES}
 
-    @pytest.mark.parametrize("kind", FAILURES)
-    def test_failures_are_counted_by_kind(self, documents: Any, kind: str) -> None:
+
+def test_failures_are_counted_by_kind_if_it_is_known(documents: Any) -> None:
+    for kind in FAILURES:
         failed = delivered(Outcome("failed", kind, "x", "t"), route="sqs")
         failed.fail(kind, "y")
         document = documents(failed)
         assert metrics(document) == {"events_sqs": 1, f"failed_{kind}": 2}
         assert document["failed_deliveries"] == 1
-
-    def test_what_is_not_known_makes_no_metric(self, documents: Any) -> None:
-        odd = delivered(Outcome("failed", "made-up", "x"))
-        assert metrics(documents(odd)) == {"events_s3": 1}
-
-    def test_nothing_to_count_is_no_document(self, caplog: pytest.LogCaptureFixture) -> None:
-        # As with s3:TestEvent.
-        caplog.set_level(logging.INFO, logger=LOGGER.name)
-        Summary().log([Delivery()], DIMENSIONS)
-        assert caplog.messages == ["summary {}"]
+    odd = delivered(Outcome("failed", "made-up", "x"))
+    assert metrics(documents(odd)) == {"events_s3": 1}
 
 
-class TestLag:
-    """The lag is the longest time from an event to its dispatch, of those that came by itself."""
+def test_nothing_to_count_is_no_document(caplog: pytest.LogCaptureFixture) -> None:
+    # As with s3:TestEvent.
+    caplog.set_level(logging.INFO, logger=LOGGER.name)
+    Summary().log([Delivery()], DIMENSIONS)
+    assert caplog.messages == ["summary {}"]
 
-    def test_it_is_the_longest_of_the_invocation(self, documents: Any) -> None:
-        document = documents(
-            delivered(dispatched(3.0)), delivered(dispatched(), dispatched(70.04)), delivered()
-        )
-        assert metrics(document)["lag"] == 70.0
 
-    @pytest.mark.parametrize(
-        ("lag", "fields", "expected"),
-        [
-            (0.0, {}, {"events_s3": 1, "lag": 0}),
-            (90_000.0, {"redrive": RedriveTarget("t")}, {"events_redriven": 1}),
-            (90_000.0, {"replay": "r-1"}, {"events_s3": 1, "replayed": 1}),
-        ],
-        ids=["at once", "parked", "replayed"],
+def test_the_lag_is_the_longest_of_the_invocation(documents: Any) -> None:
+    document = documents(
+        delivered(dispatched(3.0)), delivered(dispatched(), dispatched(70.04)), delivered()
     )
-    def test_events_that_were_parked_or_replayed_have_none(
-        self, documents: Any, lag: float, fields: dict[str, Any], expected: dict[str, int]
-    ) -> None:
-        document = documents(delivered(dispatched(lag), **fields))
-        assert metrics(document) == {**expected, "dispatched": 1}
+    assert metrics(document)["lag"] == 70.0
 
 
-class TestNames:
-    """The metrics are a closed set, which the docs name: each costs money."""
+@pytest.mark.parametrize(
+    ("lag", "fields", "expected"),
+    [
+        (0.0, {}, {"events_s3": 1, "lag": 0}),
+        (90_000.0, {"redrive": RedriveTarget("t")}, {"events_redriven": 1}),
+        (90_000.0, {"replay": "r-1"}, {"events_s3": 1, "replayed": 1}),
+    ],
+    ids=["at once", "parked", "replayed"],
+)
+def test_events_that_were_parked_or_replayed_have_no_lag(
+    documents: Any, lag: float, fields: dict[str, Any], expected: dict[str, int]
+) -> None:
+    document = documents(delivered(dispatched(lag), **fields))
+    assert metrics(document) == {**expected, "dispatched": 1}
 
-    def test_the_docs_name_each(self) -> None:
-        text = (CHECKOUT / "docs" / "operating.md").read_text()
-        section = text.partition("\n## Metrics\n")[2].partition("\n## ")[0]
-        rows = re.findall(r"^\|([^|]+)\|", section, re.MULTILINE)
-        assert {name for cell in rows for name in re.findall(r"`(\w+)`", cell)} == METRICS
 
-    def test_each_kind_of_failure_is_one_that_the_function_logs(self) -> None:
-        source = "".join(
-            path.read_text()
-            for path in (CHECKOUT / "lava_s3trigger").rglob("*.py")
-            if path.name != "metrics.py"
-        )
-        assert all(f'"{kind}"' in source for kind in FAILURES)
+def test_the_docs_name_each_metric() -> None:
+    text = (CHECKOUT / "docs" / "operating.md").read_text()
+    section = text.partition("\n## Metrics\n")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\|([^|]+)\|", section, re.MULTILINE)
+    assert {name for cell in rows for name in re.findall(r"`(\w+)`", cell)} == METRICS
 
-    def test_there_are_few(self) -> None:
-        assert len(METRICS) <= 25
-        assert Counter(each.partition("_")[0] for each in METRICS)["events"] == len(ROUTES)
+
+def test_each_kind_of_failure_is_one_that_the_function_logs() -> None:
+    source = "".join(
+        path.read_text()
+        for path in (CHECKOUT / "lava_s3trigger").rglob("*.py")
+        if path.name != "metrics.py"
+    )
+    assert all(f'"{kind}"' in source for kind in FAILURES)
+
+
+def test_there_are_few_metrics() -> None:
+    assert len(METRICS) <= 25
+    assert Counter(each.partition("_")[0] for each in METRICS)["events"] == len(ROUTES)

@@ -26,15 +26,14 @@ class Target:
         self.sent: list[PendingMessage] = []
 
     def send(self, messages: Sequence[PendingMessage], *_: Any) -> None:
-        """Take messages."""
         for message in messages:
             message.accept()
             self.sent.append(message)
 
 
-def delivered(*triggers: TriggerDecision, **fields: Any) -> DeliveredEvent:
+def delivered(*triggers: TriggerDecision) -> DeliveredEvent:
     """Return an event for which triggers were decided."""
-    found = DeliveredEvent(EVENT, message_id="m-1", **fields)
+    found = DeliveredEvent(EVENT, message_id="m-1")
     found.decision = Decision(EVENT, triggers=list(triggers))
     return found
 
@@ -48,56 +47,43 @@ def trigger(*job_ids: str, trigger_id: str = "t") -> TriggerDecision:
     return found
 
 
-def carry_out(event: DeliveredEvent, target: Target) -> None:
-    """Send what was decided for an event."""
-    now = EVENT.event_time + timedelta(seconds=2)
-    outbox = Outbox(target, "demo", PARKING, UNLIMITED, now=lambda: now)
-    for each in event.decision.triggers if event.decision else ():
-        outbox.put(event, each)
+def carry_out(event: DeliveredEvent, target: Target, *seconds: float) -> None:
+    """Send what was decided for an event, at times so many seconds after it."""
+    times = [EVENT.event_time + timedelta(seconds=each) for each in seconds]
+    outbox = Outbox(target, "demo", PARKING, UNLIMITED, now=lambda: times.pop(0))
+    assert event.decision
+    for trigger in event.decision.triggers:
+        outbox.put(event, trigger)
     outbox.close()
 
 
-class TestDispatch:
-    """Each dispatch has an outcome of its own."""
+def test_the_time_of_a_dispatch_is_that_of_sending() -> None:
+    """Others may have been rendered since it was made."""
+    event, target = delivered(trigger("j"), trigger("k", trigger_id="u")), Target()
+    carry_out(event, target, 1, 60, 61)
+    sent = [json.loads(each.text)["ts_dispatch"] for each in target.sent]
+    assert sent == [timestamp(EVENT.event_time + timedelta(seconds=60))] * 2
 
-    def test_its_time_is_that_of_sending(self) -> None:
-        """Others may have been rendered since it was made."""
-        times = [EVENT.event_time + timedelta(seconds=n) for n in (1, 60, 61)]
-        event, target = delivered(trigger("j"), trigger("k", trigger_id="u")), Target()
-        outbox = Outbox(target, "demo", PARKING, UNLIMITED, now=lambda: times.pop(0))
-        assert event.decision
-        for each in event.decision.triggers:
-            outbox.put(event, each)
 
-        outbox.close()
+def test_what_was_sent_is_known_also_if_sending_ends_with_an_error() -> None:
+    """Else a retry would send it again."""
 
-        sent = [json.loads(each.text)["ts_dispatch"] for each in target.sent]
-        assert sent == [timestamp(EVENT.event_time + timedelta(seconds=60))] * 2
+    class Broken(Target):
+        def send(self, messages: Sequence[PendingMessage], *_: Any) -> None:
+            super().send(messages[:1])
+            raise MemoryError
 
-    def test_what_was_sent_is_known_also_if_sending_ends_with_an_error(self) -> None:
-        """Else a retry would send it again."""
+    event = delivered(trigger("j", "k"))
+    with pytest.raises(MemoryError):
+        carry_out(event, Broken(), 1, 2, 3)
+    outcomes = [(each.outcome, each.job_id) for each in event.outcomes]
+    assert outcomes == [("dispatched", "j"), ("failed", "k")]
 
-        class Broken(Target):
-            def send(self, messages: Sequence[PendingMessage], *_: Any) -> None:
-                super().send(messages[:1])
-                raise MemoryError
 
-        event = delivered(trigger("j", "k"))
-
-        with pytest.raises(MemoryError):
-            carry_out(event, Broken())
-
-        assert [(each.outcome, each.job_id) for each in event.outcomes] == [
-            ("dispatched", "j"),
-            ("failed", "k"),
-        ]
-
-    def test_a_dispatch_names_its_queue_its_run_and_the_lag(self) -> None:
-        event, target = delivered(trigger("j")), Target()
-
-        carry_out(event, target)
-
-        [message] = target.sent
-        assert event.outcomes == [
-            Outcome("dispatched", None, None, "t", "j", message.run_id, "lava-demo-of-j", 2.0)
-        ]
+def test_a_dispatch_names_its_queue_its_run_and_the_lag() -> None:
+    event, target = delivered(trigger("j")), Target()
+    carry_out(event, target, 2, 2, 2)
+    [message] = target.sent
+    assert event.outcomes == [
+        Outcome("dispatched", None, None, "t", "j", message.run_id, "lava-demo-of-j", 2.0)
+    ]

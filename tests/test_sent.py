@@ -26,15 +26,17 @@ def sent(*jobs: tuple[str, str], parked: tuple[str, ...] = ()) -> SentRecord:
     return SentRecord(jobs=Counter(jobs), parked=set(parked))
 
 
-def ledger(*records: tuple[Key, SentRecord]) -> SentLedger:
+def ledger(*records: tuple[Key, SentRecord], max_bytes: int = MAX_LEDGER_BYTES) -> SentLedger:
     """Return a ledger that remembers records."""
-    made = SentLedger()
+    made = SentLedger(max_bytes)
     for key, record in records:
         made.remember(key, record)
     return made
 
 
 T_LOAD: Final = ("t", "load")
+PARKED: Final = sent(parked=("t",))
+COMPLETE: Final = SentRecord(is_complete=True)
 
 
 def test_each_event_and_each_redrive_has_a_key_of_its_own() -> None:
@@ -59,136 +61,99 @@ def test_any_object_key_can_be_remembered(key: str) -> None:
     assert found.take(ledger_key(event(key), None)) == sent(T_LOAD)
 
 
-class TestRecord:
-    """A record excuses each thing as often as it was carried out."""
-
-    def test_a_job_that_was_sent_twice_is_excused_twice(self) -> None:
-        record = sent(T_LOAD, T_LOAD)
-        assert [record.use_job(*T_LOAD) for _ in range(3)] == [True, True, False]
-
-    @pytest.mark.parametrize("job", [("t", "report"), ("u", "load")], ids=["job", "trigger"])
-    def test_another_job_is_not_excused(self, job: tuple[str, str]) -> None:
-        record = sent(T_LOAD)
-        assert not record.use_job(*job)
-        assert record == sent(T_LOAD)
-
-    def test_the_rest_is_what_else_was_sent_for_a_trigger(self) -> None:
-        record = sent(T_LOAD, T_LOAD, ("t", "report"), ("u", "load"))
-        assert record.use_job(*T_LOAD)
-        assert sorted(record.rest("t")) == ["load", "report"]
-
-    def test_facts_that_two_records_have_count_once(self) -> None:
-        """The table and the ledger may both know of the same dispatch."""
-        record = sent(T_LOAD, ("t", "report"), parked=("u",))
-        record.merge(sent(T_LOAD, T_LOAD, parked=("u", "v")))
-        assert record == sent(T_LOAD, T_LOAD, ("t", "report"), parked=("u", "v"))
-
-    @pytest.mark.parametrize(
-        ("record", "expected"),
-        [
-            (SentRecord(), False),
-            (SentRecord(is_complete=True), True),
-            (sent(T_LOAD), True),
-            (sent(parked=("t",)), True),
-        ],
-        ids=["nothing", "complete", "a job", "parked"],
-    )
-    def test_a_record_of_nothing_is_false(self, record: SentRecord, *, expected: bool) -> None:
-        assert bool(record) is expected
+def test_a_job_is_excused_as_often_as_it_was_sent_and_no_other_is() -> None:
+    record = sent(T_LOAD, T_LOAD)
+    assert not record.use_job("t", "report")
+    assert not record.use_job("u", "load")
+    assert record == sent(T_LOAD, T_LOAD)
+    assert [record.use_job(*T_LOAD) for _ in range(3)] == [True, True, False]
 
 
-class TestLedger:
-    """Each event of each delivery has a record of its own."""
-
-    def test_a_record_is_taken_once(self) -> None:
-        found = ledger((E, sent(T_LOAD)), (OTHER, sent(parked=("t",))))
-        assert found.take(E) == sent(T_LOAD)
-        assert found.take(E) is None
-        assert found.take(OTHER) == sent(parked=("t",))
-        assert not found
-
-    def test_identical_events_have_records_of_their_own(self) -> None:
-        """One of them was parked, with what was sent for it; of the other, a job was sent."""
-        found = ledger(
-            (E, sent(parked=("t",))), (E, sent(T_LOAD)), (E, SentRecord(is_complete=True))
-        )
-        assert [found.take(E) for _ in range(4)] == [
-            sent(parked=("t",)),
-            sent(T_LOAD),
-            SentRecord(is_complete=True),
-            None,
-        ]
-
-    def test_a_record_of_nothing_loses_no_other(self) -> None:
-        found = ledger((E, sent(T_LOAD)), (E, SentRecord()))
-        assert found.take(E) == sent(T_LOAD)
-        assert not ledger((E, SentRecord()))
+def test_the_rest_is_what_else_was_sent_for_a_trigger() -> None:
+    record = sent(T_LOAD, T_LOAD, ("t", "report"), ("u", "load"))
+    assert record.use_job(*T_LOAD)
+    assert sorted(record.rest("t")) == ["load", "report"]
 
 
-class TestMemory:
-    """The ledger is bounded in bytes, and forgets the least recently used events."""
+def test_facts_that_two_records_have_count_once() -> None:
+    """The table and the ledger may both know of the same dispatch."""
+    record = sent(T_LOAD, ("t", "report"), parked=("u",))
+    record.merge(sent(T_LOAD, T_LOAD, parked=("u", "v")))
+    assert record == sent(T_LOAD, T_LOAD, ("t", "report"), parked=("u", "v"))
 
-    @pytest.mark.parametrize(
-        ("events", "jobs", "max_bytes"),
-        [
-            (1_300, 100, MAX_LEDGER_BYTES),
-            (300, 100, MAX_LEDGER_BYTES // 8),
-            (6_000, 1, MAX_LEDGER_BYTES // 8),
-            (6_000, 0, MAX_LEDGER_BYTES // 8),
-        ],
-        ids=str,
-    )
-    def test_the_ledger_stays_within_its_bytes(
-        self, events: int, jobs: int, max_bytes: int
-    ) -> None:
-        found = SentLedger(max_bytes)
-        tracemalloc.start()
-        try:
-            for n in range(events):
-                # Each id is text of its own, as rendering makes it.
-                counts = Counter((f"trigger-{n}", f"job-{n}-{job}") for job in range(jobs))
-                record = SentRecord(is_complete=not jobs, jobs=counts)
-                found.remember(n.to_bytes(16, "big"), record)
-            used, _ = tracemalloc.get_traced_memory()
-        finally:
-            tracemalloc.stop()
 
-        assert 0.3 * max_bytes < used <= 1.1 * max_bytes
-        assert found.take(bytes(16)) is None
-        assert found.take((events - 1).to_bytes(16, "big")) is not None
+def test_a_record_of_nothing_is_false() -> None:
+    assert not SentRecord()
+    assert all((COMPLETE, sent(T_LOAD), PARKED))
 
-    def test_long_ids_count(self) -> None:
-        records = [(bytes([n]), sent(("t", "j" * 20_000 + str(n)))) for n in range(10)]
-        found = SentLedger(max_bytes=100_000)
-        for key, record in records:
-            found.remember(key, record)
-        assert [found.take(key) is not None for key, _ in records] == [False] * 6 + [True] * 4
 
-    @pytest.mark.parametrize("letter", ["j", "\u0436", "\U0001f600"])
-    def test_ids_count_by_their_bytes(self, letter: str) -> None:
-        job_id = letter * 2000
-        assert sent(("t", job_id)).size > sys.getsizeof(job_id)
+def test_a_record_is_taken_once() -> None:
+    found = ledger((E, sent(T_LOAD)), (OTHER, PARKED))
+    assert [found.take(key) for key in (E, E, OTHER)] == [sent(T_LOAD), None, PARKED]
+    assert not found
 
-    def test_the_least_recently_used_event_goes_first(self) -> None:
-        found = SentLedger(max_bytes=4_000)  # three events with a job each
-        for key in (b"1", b"2"):
-            found.remember(key, sent(T_LOAD))
-        used = found.take(b"1")
-        assert used is not None
-        found.remember(b"1", used)
-        for key in (b"3", b"4"):
-            found.remember(key, sent(T_LOAD))
 
-        assert [found.take(key) is not None for key in (b"1", b"2", b"3", b"4")] == [
-            True,
-            False,
-            True,
-            True,
-        ]
+def test_identical_events_have_records_of_their_own() -> None:
+    """One of them was parked, with what was sent for it; of the other, a job was sent."""
+    found = ledger((E, PARKED), (E, sent(T_LOAD)), (E, COMPLETE))
+    assert [found.take(E) for _ in range(4)] == [PARKED, sent(T_LOAD), COMPLETE, None]
 
-    def test_a_record_larger_than_the_ledger_is_not_kept(self) -> None:
-        found = SentLedger(max_bytes=5_000)
-        found.remember(E, sent(T_LOAD))
-        found.remember(OTHER, sent(*(("t", f"job-{n}") for n in range(100))))
-        assert found.take(OTHER) is None
-        assert found.take(E) == sent(T_LOAD)
+
+def test_a_record_of_nothing_loses_no_other() -> None:
+    found = ledger((E, sent(T_LOAD)), (E, SentRecord()))
+    assert found.take(E) == sent(T_LOAD)
+    assert not ledger((E, SentRecord()))
+
+
+@pytest.mark.parametrize(
+    ("events", "jobs", "max_bytes"),
+    [
+        (1_300, 100, MAX_LEDGER_BYTES),
+        (300, 100, MAX_LEDGER_BYTES // 8),
+        (6_000, 1, MAX_LEDGER_BYTES // 8),
+        (6_000, 0, MAX_LEDGER_BYTES // 8),
+    ],
+    ids=str,
+)
+def test_the_ledger_stays_within_its_bytes(events: int, jobs: int, max_bytes: int) -> None:
+    found = SentLedger(max_bytes)
+    tracemalloc.start()
+    try:
+        for n in range(events):
+            # Each id is text of its own, as rendering makes it.
+            counts = Counter((f"trigger-{n}", f"job-{n}-{job}") for job in range(jobs))
+            record = SentRecord(is_complete=not jobs, jobs=counts)
+            found.remember(n.to_bytes(16, "big"), record)
+        used, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert 0.3 * max_bytes < used <= 1.1 * max_bytes
+    assert found.take(bytes(16)) is None
+    assert found.take((events - 1).to_bytes(16, "big")) is not None
+
+
+def test_long_ids_count() -> None:
+    records = [(bytes([n]), sent(("t", "j" * 20_000 + str(n)))) for n in range(10)]
+    found = ledger(*records, max_bytes=100_000)
+    assert [found.take(key) is not None for key, _ in records] == [False] * 6 + [True] * 4
+
+
+@pytest.mark.parametrize("letter", ["j", "\u0436", "\U0001f600"])
+def test_ids_count_by_their_bytes(letter: str) -> None:
+    job_id = letter * 2000
+    assert sent(("t", job_id)).size > sys.getsizeof(job_id)
+
+
+def test_the_least_recently_used_event_goes_first() -> None:
+    found = SentLedger(max_bytes=4_000)  # three events with a job each
+    for key in (b"1", b"2", b"1", b"3", b"4"):
+        found.remember(key, found.take(key) or sent(T_LOAD))
+    assert [key for key in (b"1", b"2", b"3", b"4") if found.take(key)] == [b"1", b"3", b"4"]
+
+
+def test_a_record_larger_than_the_ledger_is_not_kept() -> None:
+    large = sent(*(("t", f"job-{n}") for n in range(100)))
+    found = ledger((E, sent(T_LOAD)), (OTHER, large), max_bytes=5_000)
+    assert found.take(OTHER) is None
+    assert found.take(E) == sent(T_LOAD)

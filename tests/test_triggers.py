@@ -17,7 +17,7 @@ from lava_s3trigger.triggers import (
     read_trigger,
 )
 from tests.aws_in_memory import DENIED, READS_THROTTLED, RESET, SERVER_ERROR, Endpoint, Fault, Item
-from tests.build import BUCKET, item, s3_event, trigger_entry
+from tests.build import BUCKET, Json, item, s3_event, trigger_entry
 from tests.clock import Clock
 from tests.tables import cases
 
@@ -25,7 +25,7 @@ TTL: Final = 60.0
 MANY: Final = 200
 """Entries of a bucket that no bounded query holds."""
 BINARY: Final = {"B": "aGVsbG8="}
-"""Keys that are more than the cache keeps of those it was asked for once."""
+NULL: Final = {"NULL": True}
 
 
 def item_of(attributes: Item | None = None, **fields: Any) -> Item:
@@ -37,16 +37,6 @@ def usable(attributes: Item | None = None, max_delay: float = 900.0, **fields: A
     trigger = read_trigger(item_of(attributes, **fields), max_delay)
     assert isinstance(trigger, Trigger), trigger
     return trigger
-
-
-def is_plain(trigger: Trigger) -> bool:
-    """Return whether a trigger runs its job always, at once and with nothing."""
-    return (
-        trigger.enabled
-        and [each.value for each in trigger.job_ids] == ["load"]
-        and not (trigger.parameters or trigger.globals or trigger.conditions)
-        and trigger.delay == 0
-    )
 
 
 def mistake(attributes: Item | None = None, max_delay: float = 900.0, **fields: Any) -> str:
@@ -96,8 +86,11 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return waits
 
 
-in_both_ways = pytest.mark.parametrize("number", [0, MANY], ids=["in memory", "level by level"])
-"""In a bucket with few entries, and in one with so many that prefixes are queried one by one."""
+@pytest.fixture(params=[0, MANY], ids=["in memory", "level by level"])
+def filled(lookup: Lookup, request: pytest.FixtureRequest) -> Lookup:
+    """A bucket with few entries, and one with so many that prefixes are queried one by one."""
+    lookup.put(*fillers(request.param))
+    return lookup
 
 
 class TestFields:
@@ -121,22 +114,16 @@ class TestFields:
         assert trigger.delay == 120
         assert [each.field for each in trigger.conditions] == ["if_size_gt", "if_not_fnmatch"]
 
-    @pytest.mark.parametrize(
-        "name", ["x-note", "X-note", "x-", "x-if_fnmatch", "description", "owner"]
-    )
-    @pytest.mark.parametrize(
-        "value",
-        [{"S": "any"}, {"M": {"any": {"N": "1"}}}, {"NULL": True}, BINARY, {"SS": ["any"]}],
-        ids=["text", "map", "null", "binary", "set"],
-    )
-    def test_custom_fields_and_descriptions_can_hold_anything(
-        self, name: str, value: dict[str, Any]
-    ) -> None:
-        assert is_plain(usable({name: value}))
-
-    @pytest.mark.parametrize("field", ["parameters", "globals"])
-    def test_null_maps_count_as_absent(self, field: str) -> None:
-        assert is_plain(usable({field: {"NULL": True}}))
+    def test_custom_fields_and_descriptions_can_hold_anything_and_maps_can_be_null(self) -> None:
+        names = ["x-note", "X-note", "x-", "x-if_fnmatch", "description", "owner"]
+        ignored: list[dict[str, Any]] = [{"parameters": NULL, "globals": NULL}]
+        for value in ({"S": "any"}, {"M": {"any": {"N": "1"}}}, NULL, BINARY, {"SS": ["any"]}):
+            ignored += [{name: value} for name in names]
+        for attributes in ignored:
+            found = usable(attributes)
+            assert [each.value for each in found.job_ids] == ["load"]
+            assert (found.enabled, found.conditions, found.delay) == (True, (), 0)
+            assert (found.parameters, found.globals) == (None, None)
 
     @pytest.mark.parametrize(
         ("delay", "seconds"),
@@ -170,47 +157,33 @@ class TestFields:
             rendered(found.globals, "LAVA_forged")
         assert rendered(found.parameters, "lava_x") == {"lava_x": 1}
 
-    @pytest.mark.parametrize(
-        ("attribute", "is_true"),
-        [
-            ({"BOOL": True}, True),
-            ({"BOOL": False}, False),
-            ({"N": "1"}, True),
-            ({"N": "0.0"}, False),
-            ({"NULL": True}, False),
-            ({"S": "oFF"}, False),
-            ({"S": "disabled"}, True),
-        ],
-        ids=str,
-    )
-    def test_enabled_and_jinja_are_booleans_as_lava_has_them(
-        self,
-        attribute: dict[str, Any],
-        is_true: bool,  # noqa: FBT001
-    ) -> None:
-        assert usable({"enabled": attribute}).enabled is is_true
-        (job_id,) = usable({"jinja": attribute}, job_id="{{ 'a' }}").job_ids
-        assert rendered(job_id) == ("a" if is_true else "{{ 'a' }}")
+    def test_enabled_and_jinja_are_booleans_as_lava_has_them(self) -> None:
+        true: list[Any] = [{"BOOL": True}, {"N": "1"}, {"S": "disabled"}]
+        false: list[Any] = [{"BOOL": False}, {"N": "0.0"}, NULL, {"S": "oFF"}]
+        for is_true, attributes in ((True, true), (False, false)):
+            for attribute in attributes:
+                assert usable({"enabled": attribute}).enabled is is_true, attribute
+                (job_id,) = usable({"jinja": attribute}, job_id="{{ 'a' }}").job_ids
+                assert rendered(job_id) == ("a" if is_true else "{{ 'a' }}"), attribute
+
+    def test_a_set_of_job_ids_becomes_a_sorted_list(self) -> None:
+        trigger = usable({"job_id": {"SS": ["b", "a"]}})
+        assert [each.value for each in trigger.job_ids] == ["a", "b"]
 
 
-def test_a_set_of_job_ids_becomes_a_sorted_list() -> None:
-    trigger = usable({"job_id": {"SS": ["b", "a"]}})
-    assert [each.value for each in trigger.job_ids] == ["a", "b"]
-
-
-@pytest.mark.parametrize(
+@cases(
     ("key", "count", "longest"),
-    [
-        pytest.param("a/" * 100_000, 513, 1023, id="many levels"),
-        pytest.param("a" + "/" * 1_000_000, 1025, 1024, id="many slashes"),
-        pytest.param("a" * 1_000_000, 1, 1, id="no level"),
-        pytest.param("a" * 1024 + "/b", 2, 1024, id="the longest"),
-        pytest.param("a" * 1025 + "/b", 1, 1, id="one more"),
-        pytest.param("b/" + "a" * 1_000_000, 2, 1, id="a long name"),
-        pytest.param("a" * 1024, 2, 1024, id="the longest key"),
-        pytest.param("*", 1, 1, id="a star"),
-        pytest.param("*/a", 2, 3, id="below a star"),
-    ],
+    {
+        "many levels": ("a/" * 100_000, 513, 1023),
+        "many slashes": ("a" + "/" * 1_000_000, 1025, 1024),
+        "no level": ("a" * 1_000_000, 1, 1),
+        "the longest": ("a" * 1024 + "/b", 2, 1024),
+        "one more": ("a" * 1025 + "/b", 1, 1),
+        "a long name": ("b/" + "a" * 1_000_000, 2, 1),
+        "the longest key": ("a" * 1024, 2, 1024),
+        "a star": ("*", 1, 1),
+        "below a star": ("*/a", 2, 3),
+    },
 )
 def test_an_overlong_key_is_tried_by_the_prefixes_that_entries_can_have(
     key: str, count: int, longest: int
@@ -224,10 +197,6 @@ def test_an_overlong_key_is_tried_by_the_prefixes_that_entries_can_have(
 
 class TestTheWalk:
     """The longest prefix with any entry wins, also if prefixes are queried one by one."""
-
-    @pytest.fixture(params=[0, MANY], ids=["in memory", "level by level"], autouse=True)
-    def _fill(self, lookup: Lookup, request: pytest.FixtureRequest) -> None:
-        lookup.put(*fillers(request.param))
 
     @cases(
         ("levels", "key", "expected"),
@@ -253,68 +222,45 @@ class TestTheWalk:
         },
     )
     def test_the_longest_matching_prefix_wins(
-        self, lookup: Lookup, levels: list[str], key: str, expected: list[str]
+        self, filled: Lookup, levels: list[str], key: str, expected: list[str]
     ) -> None:
-        lookup.put(*(trigger_entry(level, level) for level in levels))
-        assert lookup.ids(key) == expected
+        filled.put(*(trigger_entry(level, level) for level in levels))
+        assert filled.ids(key) == expected
 
     @cases(
         ("entries", "expected"),
         {
-            "all of the prefix": (
-                [("1", "a", {}), ("2", "a", {}), ("3", "*", {})],
-                {"1": "enabled", "2": "enabled"},
-            ),
-            "a disabled one hides broader ones": (
-                [("off", "a", {"enabled": False}), ("on", "*", {})],
-                {"off": "disabled"},
-            ),
-            "a broken one hides broader ones": (
-                [("bad", "a", {"unknown": 1}), ("on", "*", {})],
-                {"bad": "broken"},
-            ),
-            "a broken one does not affect others": (
-                [("on", "a", {}), ("bad", "a", {"unknown": 1})],
-                {"on": "enabled", "bad": "broken"},
-            ),
-            "a broken one above is passed over": (
-                [("on", "a", {}), ("bad", "*", {"unknown": 1})],
-                {"on": "enabled"},
-            ),
-            "one of another bucket does not match": (
-                [("other", "a", {"bucket": "other"}), ("on", "*", {})],
-                {"on": "enabled"},
-            ),
+            "all of the prefix": ([("1", "a"), ("2", "a"), ("3", "*")], ["1", "2"]),
+            "a disabled one hides broader ones": ([("off", "a"), ("on", "*")], ["off"]),
+            "a broken one hides broader ones": ([("bad", "a"), ("on", "*")], ["bad"]),
+            "a broken one does not affect others": ([("on", "a"), ("bad", "a")], ["bad", "on"]),
+            "a broken one above is passed over": ([("on", "a"), ("bad", "*")], ["on"]),
+            "one of another bucket does not match": ([("other", "a"), ("on", "*")], ["on"]),
         },
     )
     def test_all_entries_of_the_prefix_match(
-        self,
-        lookup: Lookup,
-        entries: list[tuple[str, str, dict[str, Any]]],
-        expected: dict[str, str],
+        self, filled: Lookup, entries: list[tuple[str, str]], expected: list[str]
     ) -> None:
-        lookup.put(*(trigger_entry(of_id, at, **more) for of_id, at, more in entries))
-        found = {
-            each.trigger_id: "broken"
-            if isinstance(each, BrokenTrigger)
-            else "enabled"
-            if each.enabled
-            else "disabled"
-            for each in lookup.table.matching(BUCKET, "a/b").triggers
-        }
-        assert found == expected
-        assert lookup.ids("b", bucket="other") == []
+        more: dict[str, Json] = {"off": {"enabled": False}, "bad": {"unknown": 1}}
+        more["other"] = {"bucket": "other"}
+        made = [trigger_entry(of_id, at) for of_id, at in entries]
+        filled.put(*(entry | more.get(entry["trigger_id"], {}) for entry in made))
+        assert filled.ids("a/b") == expected
+        for each in filled.table.matching(BUCKET, "a/b").triggers:
+            assert isinstance(each, BrokenTrigger) == (each.trigger_id == "bad")
+            assert getattr(each, "enabled", False) == (each.trigger_id not in ("off", "bad"))
+        assert filled.ids("b", bucket="other") == []
 
     @pytest.mark.parametrize(
         "folder",
         ["x" * 1025, "\u20ac" * 342, "x" * 5000, "\ud800"],
         ids=["1025 bytes", "1026 bytes in 342 characters", "5000 bytes", "no UTF-8"],
     )
-    def test_an_impossible_prefix_is_skipped(self, lookup: Lookup, folder: str) -> None:
+    def test_an_impossible_prefix_is_skipped(self, filled: Lookup, folder: str) -> None:
         longest = "\u20ac" * 341 + "x"
-        lookup.put(trigger_entry("long", longest), trigger_entry("whole", "*"))
-        assert lookup.ids(f"{folder}/a") == ["whole"]
-        assert lookup.ids(f"{longest}/a") == ["long"]
+        filled.put(trigger_entry("long", longest), trigger_entry("whole", "*"))
+        assert filled.ids(f"{folder}/a") == ["whole"]
+        assert filled.ids(f"{longest}/a") == ["long"]
 
     @pytest.mark.parametrize("bucket", ["b" * 2049, "\ud800"], ids=["2049 bytes", "no UTF-8"])
     def test_an_impossible_bucket_has_no_entries(self, lookup: Lookup, bucket: str) -> None:
@@ -325,12 +271,11 @@ class TestTheWalk:
 class TestQueries:
     """Entries are queried once: in a bucket with few entries, for all keys."""
 
-    @in_both_ways
-    def test_entries_are_parsed_once(self, lookup: Lookup, number: int) -> None:
+    def test_entries_are_parsed_once(self, filled: Lookup) -> None:
         """So a template is compiled once for as long as its trigger is cached."""
-        lookup.put(*fillers(number), trigger_entry("t", "a"))
-        (first,) = lookup.table.matching(BUCKET, "a/1").triggers
-        (second,) = lookup.table.matching(BUCKET, "a/2").triggers
+        filled.put(trigger_entry("t", "a"))
+        (first,) = filled.table.matching(BUCKET, "a/1").triggers
+        (second,) = filled.table.matching(BUCKET, "a/2").triggers
         assert first is second
 
     def test_prefixes_of_a_large_bucket_are_queried_one_by_one(self, lookup: Lookup) -> None:
@@ -338,11 +283,8 @@ class TestQueries:
         assert lookup.ids("a/b/c") == ["t"]
         first, *others = lookup.endpoint.log
         assert "Limit" in first.request
-        assert [call.request["ExpressionAttributeValues"][":p"]["S"] for call in others] == [
-            "a/b/c",
-            "a/b",
-            "a",
-        ]
+        queried = [call.request["ExpressionAttributeValues"][":p"]["S"] for call in others]
+        assert queried == ["a/b/c", "a/b", "a"]
 
     def test_a_bucket_whose_first_page_is_incomplete_counts_as_large(self, lookup: Lookup) -> None:
         """A page ends at 1 MiB, however many entries were asked for."""
@@ -361,21 +303,15 @@ class TestQueries:
 class TestCaching:
     """A query's result is cached for the TTL, also an empty one."""
 
-    @pytest.fixture(params=[0, MANY], ids=["in memory", "level by level"])
-    def filled(self, lookup: Lookup, request: pytest.FixtureRequest) -> Lookup:
-        lookup.put(*fillers(request.param))
-        return lookup
-
     @pytest.mark.parametrize("is_there", [True, False], ids=["an entry", "none"])
     def test_a_result_is_cached_for_the_ttl(self, filled: Lookup, *, is_there: bool) -> None:
-        put, remove = filled.put, filled.remove
         entry = trigger_entry("t", "a")
         before, after = (["t"], []) if is_there else ([], ["t"])
         if is_there:
-            put(entry)
+            filled.put(entry)
         assert filled.ids("a/b") == before
         filled.endpoint.forget_calls()
-        remove("t") if is_there else put(entry)
+        filled.remove("t") if is_there else filled.put(entry)
         filled.clock.now += 0.8 * TTL - 0.001  # expiry has jitter
         filled.table.start(UNLIMITED)
         assert filled.ids("a/b") == before
@@ -402,8 +338,7 @@ class TestCaching:
             lookup.remove(f"filler-{number}")
         lookup.clock.now += TTL
         lookup.endpoint.forget_calls()
-        assert lookup.ids("a") == []
-        assert lookup.ids("b") == []
+        assert (lookup.ids("a"), lookup.ids("b")) == ([], [])
         assert lookup.endpoint.calls == {"Query": 1}
 
 
@@ -464,20 +399,13 @@ class TestDigest:
     """The digest tells versions of an entry apart, and no more."""
 
     def test_it_differs_with_any_field(self) -> None:
-        items = [
-            item_of(),
-            item_of(owner="a"),
-            item_of(owner="b"),
-            item_of(enabled=False),
-            item_of(delay=1),
-            item_of(delay="1"),
-            item_of({"parameters": {"M": {"a": {"SS": ["a", "b"]}}}}),
-            item_of({"parameters": {"M": {"a": {"SS": ["a"]}}}}),
-            item_of({"parameters": {"M": {"a": {"L": [{"S": "a"}, {"S": "b"}]}}}}),
-            item_of({"parameters": {"M": {"a": {"L": [{"S": "b"}, {"S": "a"}]}}}}),
-        ]
-
-        assert len({entry_digest(item) for item in items}) == len(items)
+        fields: list[Item] = [{}, {"owner": {"S": "a"}}, {"owner": {"S": "b"}}]
+        fields += [{"enabled": {"BOOL": False}}, {"delay": {"N": "1"}}, {"delay": {"S": "1"}}]
+        a, b = {"S": "a"}, {"S": "b"}
+        values = [{"SS": ["a", "b"]}, {"SS": ["a"]}, {"L": [a, b]}, {"L": [b, a]}]
+        fields += [{"parameters": {"M": {"a": value}}} for value in values]
+        items = [item_of(each) for each in fields]
+        assert len({entry_digest(item) for item in items}) == len(items) == 10
 
     def test_the_order_of_fields_and_of_sets_does_not_matter(self) -> None:
         nested = {"M": {"a": {"NS": ["1", "2"]}, "b": {"L": [{"BS": ["YQ==", "Yg=="]}]}}}

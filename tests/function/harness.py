@@ -13,7 +13,18 @@ from lava_s3trigger.cli.deployed.log_line import read_line
 from lava_s3trigger.errors import DeliveriesFailedError
 from lava_s3trigger.handler import Function
 from lava_s3trigger.settings import Settings
-from tests.aws_in_memory import DENIED, CannedRealm, Endpoint, Faults, Item, Keys, Queue, Table
+from tests.aws_in_memory import (
+    DENIED,
+    Call,
+    CannedRealm,
+    Endpoint,
+    Fault,
+    Faults,
+    Item,
+    Keys,
+    Queue,
+    Table,
+)
 from tests.build import job_entry, trigger_entry
 from tests.clock import Clock
 
@@ -24,13 +35,14 @@ MAX_EXPLAINED_CHARACTERS: Final = 100_000
 SEND: Final = "SendMessageBatch"
 
 
-def deny(worker: str) -> Faults:
-    """Return a fault that denies every batch to a worker."""
-    return lambda call: (
-        DENIED
-        if call.operation == SEND and call.request["QueueUrl"].endswith(f"-{worker}")
-        else None
-    )
+def deny(queue: str, fault: Fault = DENIED, operation: str = SEND) -> Faults:
+    """Return what denies every batch to a queue, named by its last word, or fails otherwise."""
+
+    def fail(call: Call) -> Fault | None:
+        at = call.request.get("QueueUrl") or call.request.get("QueueName") or ""
+        return fault if call.operation == operation and at.endswith(f"-{queue}") else None
+
+    return fail
 
 
 def fails(function: Function, payload: Any, context: Any = None) -> None:
@@ -95,15 +107,19 @@ class Harness:
         fields = {"parameters": {"key": "{{ key }}"}, **fields}
         self.realm.triggers.put(trigger_entry(trigger_id, prefix, **fields))
 
-    def function(self, *, dead_letter_queue: str | None = PARKING, **settings: Any) -> Function:
+    def function(self, **settings: Any) -> Function:
         """Make a function, as a new instance of Lambda does."""
-        function = Function(
-            Settings(realm="demo", dead_letter_queue=dead_letter_queue, **settings),
+        return _Noting(self.make_function(**settings), self)
+
+    def make_function(self, make_s3_client: Any = None, **settings: Any) -> Function:
+        """Make a function whose payloads are not explained."""
+        return Function(
+            Settings(**{"realm": "demo", "dead_letter_queue": PARKING, **settings}),
             *self.endpoint.clients,
             clock=self.clock,
             sleep=self.waits.append,
+            make_s3_client=make_s3_client,
         )
-        return _Noting(function, self)
 
     def note(self, payload: Any) -> None:
         """Note a payload, and the entries as they are."""
@@ -129,9 +145,13 @@ class Harness:
         """Return what parked messages say about themselves, without the S3 event."""
         return [each.json["parked"] for each in self.parking.messages]
 
+    def counts(self) -> tuple[int, int, int]:
+        """Return how many messages are in the queues: of core, of web, and of parked ones."""
+        return len(self.core.messages), len(self.web.messages), len(self.parking.messages)
+
     def nothing_went_out(self) -> bool:
         """Return whether all queues are empty."""
-        return not (self.core.messages or self.web.messages or self.parking.messages)
+        return not any(self.counts())
 
 
 class LogLines:

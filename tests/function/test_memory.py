@@ -15,7 +15,8 @@ from lava_s3trigger.sending import MAX_WAITING_BYTES
 from tests.aws_in_memory import REGION, Answer, Endpoint, Request
 from tests.build import direct, record
 from tests.context import Context
-from tests.function.harness import PARKING, Harness, deny, fails
+from tests.function.harness import PARKING, SEND, Harness, deny, fails
+from tests.tables import cases
 from tools.local.server import CHECKOUT
 
 LARGE: Final = "{% for _ in range(60) %}" + "x" * 15_000 + "{% endfor %}"
@@ -69,14 +70,10 @@ def sizes(harness: Harness) -> list[int]:
 
     def send(_: Endpoint, request: Request) -> Answer:
         sent.extend(len(each["MessageBody"]) for each in request["Entries"])
-        return {
-            "Successful": [
-                {"Id": each["Id"], "MessageId": "m", "MD5OfMessageBody": "-"}
-                for each in request["Entries"]
-            ]
-        }
+        accepted = {"MessageId": "m", "MD5OfMessageBody": "-"}
+        return {"Successful": [{"Id": each["Id"], **accepted} for each in request["Entries"]]}
 
-    harness.endpoint.operations["SendMessageBatch"] = send
+    harness.endpoint.operations[SEND] = send
     return sent
 
 
@@ -99,119 +96,98 @@ def decided(monkeypatch: pytest.MonkeyPatch) -> Decided:
     return made
 
 
-def ahead(harness: Harness, decided: Decided) -> list[int]:
-    """Note for each call that sends how many triggers were decided since the one before."""
-    found: list[int] = []
+def many(number: int) -> list[Any]:
+    """Return records of as many objects."""
+    return [record(f"in/{n}") for n in range(number)]
 
-    def note(call: Any) -> None:
-        if call.operation == "SendMessageBatch":
-            found.append(decided.number - sum(found))
 
-    harness.endpoint.fail(note)
-    return found
+LARGE_RECORD: Final = record()
+LARGE_RECORD["s3"]["extra"] = "x" * 900_000
 
 
 @pytest.mark.slow("makes hundreds of megabytes of messages")
-class TestPeak:
-    """The memory that payloads take, at the default size of the function."""
-
-    def test_of_large_messages(self, harness: Harness, sizes: list[int]) -> None:
-        for n in range(3):
-            harness.trigger(f"t{n}", parameters={"text": LARGE})
-        assert peak(harness, direct(*(record(f"in/{n}") for n in range(200)))) < MAX_PEAK_MIB
-        assert len(sizes) == 600
-        assert min(sizes) > 900_000
-
-    def test_of_large_job_ids(self, harness: Harness, sizes: list[int]) -> None:
-        harness.trigger(job_id=LARGE + "{{ key }}")
-        assert peak(harness, direct(*(record(f"in/{n}") for n in range(800)))) < MAX_PEAK_MIB
-        assert len(sizes) == 800
-
-    def test_of_parked_messages(self, harness: Harness, sizes: list[int]) -> None:
-        for n in range(100):
-            harness.trigger(f"t{n}", job_id="none")
-        made = record()
-        made["s3"]["extra"] = "x" * 900_000
-
-        assert peak(harness, direct(*[made] * 5)) < MAX_PEAK_MIB
-        assert len(sizes) == 500
-        assert min(sizes) > 900_000
+@cases(
+    ("triggers", "fields", "records"),
+    {
+        "large messages": (3, {"parameters": {"text": LARGE}}, many(200)),
+        "large job ids": (1, {"job_id": LARGE + "{{ key }}"}, many(800)),
+        "parked messages": (100, {"job_id": "none"}, [LARGE_RECORD] * 5),
+    },
+)
+def test_the_peak_of_memory_is_bounded(
+    harness: Harness, sizes: list[int], triggers: int, fields: dict[str, Any], records: list[Any]
+) -> None:
+    """At the default size of the function."""
+    for n in range(triggers):
+        harness.trigger(f"t{n}", **fields)
+    assert peak(harness, direct(*records)) < MAX_PEAK_MIB
+    assert len(sizes) == triggers * len(records)
+    assert "job_id" in fields or min(sizes) > 900_000
 
 
-class TestPieces:
-    """What was decided is sent before much more is."""
+@pytest.mark.usefixtures("sizes")
+@pytest.mark.parametrize(("triggers", "events"), [(3, 20), (40, 1)])
+def test_large_messages_are_sent_before_much_more_is_decided(
+    harness: Harness, decided: Decided, triggers: int, events: int
+) -> None:
+    for n in range(triggers):
+        harness.trigger(f"t{n}", parameters={"text": LARGE}, if_counted="x")
+    found: list[int] = []
 
-    @pytest.mark.usefixtures("sizes")
-    def test_events_with_large_messages(self, harness: Harness, decided: Decided) -> None:
-        for n in range(3):
-            harness.trigger(f"t{n}", parameters={"text": LARGE}, if_counted="x")
-        found = ahead(harness, decided)
+    def note(call: Any) -> None:
+        """Note how many triggers were decided since the call before."""
+        if call.operation == SEND:
+            found.append(decided.number - sum(found))
 
-        assert harness.function()(direct(*(record(f"in/{n}") for n in range(20)))) is None
+    harness.endpoint.fail(note)
+    assert harness.function()(direct(*many(events))) is None
+    assert sum(found) == triggers * events
+    assert max(found) <= PER_PIECE
 
-        assert sum(found) == 60
-        assert max(found) <= PER_PIECE
 
-    @pytest.mark.usefixtures("sizes")
-    def test_triggers_of_one_event(self, harness: Harness, decided: Decided) -> None:
-        for n in range(40):
-            harness.trigger(f"t{n}", parameters={"text": LARGE}, if_counted="x")
-        found = ahead(harness, decided)
+def test_jobs_of_one_trigger_are_sent_in_pieces(harness: Harness, sizes: list[int]) -> None:
+    harness.trigger(job_id=["load"] * 300, parameters={"text": LARGE})
+    assert peak(harness, direct(record())) < MAX_PEAK_MIB
+    assert len(sizes) == 300
 
-        assert harness.function()(direct(record())) is None
 
-        assert sum(found) == 40
-        assert max(found) <= PER_PIECE
+def test_events_are_settled_before_others_are_decided(harness: Harness, decided: Decided) -> None:
+    harness.share_claims()
+    for n in range(3):
+        harness.trigger(f"t{n}", parameters={"text": LARGE}, if_counted="x")
+    settled: list[int] = []
 
-    def test_jobs_of_one_trigger(self, harness: Harness, sizes: list[int]) -> None:
-        harness.trigger(job_id=["load"] * 300, parameters={"text": LARGE})
-        assert peak(harness, direct(record())) < MAX_PEAK_MIB
-        assert len(sizes) == 300
+    def note(call: Any) -> None:
+        if call.operation == "UpdateItem" and decided.number:
+            settled.append(decided.number)
 
-    def test_events_are_settled_before_others_are_decided(
-        self, harness: Harness, decided: Decided
-    ) -> None:
-        harness.share_claims()
-        for n in range(3):
-            harness.trigger(f"t{n}", parameters={"text": LARGE}, if_counted="x")
-        settled: list[int] = []
+    harness.endpoint.fail(note)
+    payload = direct(*many(20))
+    assert harness.function(dedup_table="claims")(payload) is None
+    assert len(settled) == 20
+    assert min(settled) <= PER_PIECE + 3
+    states = {each["state"]["S"] for each in harness.endpoint.tables["claims"].items.values()}
+    assert states == {"done"}
 
-        def note(call: Any) -> None:
-            if call.operation == "UpdateItem" and decided.number:
-                settled.append(decided.number)
 
-        harness.endpoint.fail(note)
-        payload = direct(*(record(f"in/{n}") for n in range(20)))
-
-        assert harness.function(dedup_table="claims")(payload) is None
-
-        assert len(settled) == 20
-        assert min(settled) <= PER_PIECE + 3
-        states = {each["state"]["S"] for each in harness.endpoint.tables["claims"].items.values()}
-        assert states == {"done"}
-
-    def test_all_that_one_piece_sent_is_remembered_where_another_fails(
-        self, harness: Harness
-    ) -> None:
-        for n in range(20):
-            harness.trigger(f"t{n:02}", parameters={"text": LARGE})
-        harness.trigger("u", job_id="report")
-        harness.endpoint.fail(deny("web"))
-        function = harness.function()
-        for _ in range(2):
-            fails(function, direct(record()), Context(600))
-            assert len(harness.core.messages) == 20
-        harness.endpoint.fail({})
-
-        assert function(direct(record())) is None
-
-        assert (len(harness.core.messages), len(harness.web.messages)) == (20, 1)
+def test_all_that_one_piece_sent_is_remembered_where_another_fails(harness: Harness) -> None:
+    for n in range(20):
+        harness.trigger(f"t{n:02}", parameters={"text": LARGE})
+    harness.trigger("u", job_id="report")
+    harness.endpoint.fail(deny("web"))
+    function = harness.function()
+    for _ in range(2):
+        fails(function, direct(record()), Context(600))
+        assert len(harness.core.messages) == 20
+    harness.endpoint.fail({})
+    assert function(direct(record())) is None
+    assert harness.counts() == (20, 1, 0)
 
 
 def test_an_invocation_leaves_no_cycles(harness: Harness) -> None:
     harness.trigger(parameters={"key": "{{ key }}"})
     function = harness.function()
-    payload = direct(*(record(f"in/{n}") for n in range(10)))
+    payload = direct(*many(10))
     function(payload)
     gc.collect()
     gc.disable()

@@ -2,7 +2,6 @@
 
 import json
 import logging
-from datetime import datetime
 from typing import Any
 from unittest.mock import ANY
 
@@ -13,134 +12,117 @@ from tests.aws_in_memory import (
     DENIED,
     SERVER_ERROR,
     THROTTLED,
-    Call,
     EntryRefusal,
     Fault,
     Partial,
     Refusal,
 )
 from tests.build import BUCKET, direct, eventbridge, failed, record, sqs
-from tests.function.harness import PARKING, SEND, Harness
+from tests.function.harness import PARKING, SEND, Harness, deny
 from tests.function.user_errors import TOO_LONG, UserErrorCase, every_user_error
+from tests.tables import cases
 
 
-class TestParked:
-    """A user error is parked in the dead-letter queue, and its delivery is done."""
+@every_user_error
+@pytest.mark.parametrize("event", [record(), eventbridge()], ids=["s3", "eventbridge"])
+def test_a_user_error_is_parked_with_its_event_and_other_triggers_run(
+    harness: Harness, case: UserErrorCase, event: dict[str, Any]
+) -> None:
+    harness.trigger("a", job_id="report")
+    harness.trigger(**case.fields)
+    harness.trigger("z", job_id="report")
+    assert harness.function()(sqs(event)) is None
+    assert harness.counts() == (0, 2, 1)
+    (message,) = harness.parking.messages
+    (reason,) = message.json["parked"]["reasons"]
+    assert case.reason in reason["reason"]
+    assert (reason["kind"], reason.get("job_id")) == (case.kind, case.job_id)
+    parked = {"trigger_id": "t", "done": [], "reasons": [reason], "parked_at": ANY}
+    assert message.json == {"parked": parked, "event": event}
+    assert message.delay == 0
+    (fields,) = harness.logged.fields("parked", logging.ERROR)
+    assert fields.get("code") == case.code
+    assert case.reason in fields["reason"]
 
-    @every_user_error
-    @pytest.mark.parametrize("event", [record(), eventbridge()], ids=["s3", "eventbridge"])
-    def test_a_user_error_is_parked_with_its_event_and_other_triggers_run(
-        self, harness: Harness, case: UserErrorCase, event: dict[str, Any]
-    ) -> None:
-        harness.trigger("a", job_id="report")
-        harness.trigger(**case.fields)
-        harness.trigger("z", job_id="report")
-        assert harness.function()(sqs(event)) is None
-        assert (len(harness.core.messages), len(harness.web.messages)) == (0, 2)
-        (message,) = harness.parking.messages
-        parked = message.json["parked"]
-        (reason,) = parked["reasons"]
-        assert case.reason in reason["reason"]
-        assert reason["kind"] == case.kind
-        assert reason.get("job_id", None) == case.job_id
-        assert parked["trigger_id"] == "t"
-        assert parked["done"] == []
-        assert datetime.fromisoformat(parked["parked_at"]).microsecond == 0
-        assert datetime.fromisoformat(parked["parked_at"]).tzinfo
-        assert message.json["event"] == event
-        assert message.text.isascii()
-        assert message.delay == 0
-        (fields,) = harness.logged.fields("parked", logging.ERROR)
-        assert fields.get("code") == case.code
-        assert case.reason in fields["reason"]
 
-    def test_only_the_batch_entry_that_sqs_refuses_is_parked(self, harness: Harness) -> None:
-        harness.trigger(job_id=["load", "load", "load"])
-        refusal = EntryRefusal("InvalidMessageContents", is_senders_fault=True, message="no")
-        harness.endpoint.fail({(SEND, 1): Partial({1: refusal})})
-        assert harness.function()(direct(record())) is None
-        assert len(harness.core.messages) == 2
-        (parked,) = harness.parked()
-        assert parked["reasons"] == [
-            {"job_id": "load", "kind": "message_refused", "reason": "InvalidMessageContents: no"}
-        ]
-        assert parked["done"] == ["load", "load"]
+def test_only_the_batch_entry_that_sqs_refuses_is_parked(harness: Harness) -> None:
+    harness.trigger(job_id=["load", "load", "load"])
+    refusal = EntryRefusal("InvalidMessageContents", is_senders_fault=True, message="no")
+    harness.endpoint.fail({(SEND, 1): Partial({1: refusal})})
+    assert harness.function()(direct(record())) is None
+    assert len(harness.core.messages) == 2
+    (parked,) = harness.parked()
+    assert parked["reasons"] == [
+        {"job_id": "load", "kind": "message_refused", "reason": "InvalidMessageContents: no"}
+    ]
+    assert parked["done"] == ["load", "load"]
 
-    @every_user_error
-    def test_without_a_dead_letter_queue_a_user_error_is_logged_and_done(
-        self, harness: Harness, case: UserErrorCase
-    ) -> None:
-        harness.trigger(**case.fields)
-        harness.trigger("good", job_id="report")
-        assert harness.function(dead_letter_queue=None)(direct(record())) is None
-        (fields,) = harness.logged.fields("user_error", logging.ERROR)
-        assert case.reason in fields.pop("reason")
-        assert fields.pop("job_id", None) == case.job_id
-        assert fields.pop("code", None) == case.code
-        assert fields == {
-            "kind": case.kind,
-            "trigger_id": "t",
-            "entry": ANY,
-            "bucket": BUCKET,
-            "key": "in/1.csv",
-        }
-        assert harness.keys(harness.web) == ["in/1.csv"]
-        assert not harness.parking.messages
 
-    def test_a_very_long_job_id_is_parked(self, harness: Harness) -> None:
-        harness.trigger(job_id=["load", TOO_LONG])
-        function = harness.function()
-        assert function(direct(record())) is None
-        (message,) = harness.parking.take()
-        assert len(message.text) < 10_000
-        assert message.json["parked"]["done"] == ["load"]
-        harness.trigger(job_id=["load", "report"])
-        harness.clock.now += 60
-        assert function(sqs(message.text, queue=PARKING)) is None
-        assert (harness.keys(), harness.keys(harness.web)) == (["in/1.csv"], ["in/1.csv"])
+@every_user_error
+def test_without_a_dead_letter_queue_a_user_error_is_logged_and_done(
+    harness: Harness, case: UserErrorCase
+) -> None:
+    harness.trigger(**case.fields)
+    harness.trigger("good", job_id="report")
+    assert harness.function(dead_letter_queue=None)(direct(record())) is None
+    (fields,) = harness.logged.fields("user_error", logging.ERROR)
+    assert case.reason in fields.pop("reason")
+    assert fields.pop("job_id", None) == case.job_id
+    assert fields.pop("code", None) == case.code
+    event = {"bucket": BUCKET, "key": "in/1.csv"}
+    assert fields == {"kind": case.kind, "trigger_id": "t", "entry": ANY, **event}
+    assert harness.keys(harness.web) == ["in/1.csv"]
+    assert not harness.parking.messages
 
-    @pytest.mark.parametrize(
-        ("fault", "reason"),
-        [
-            (DENIED, "AccessDenied"),
-            (THROTTLED, "RequestThrottled"),
-            (SERVER_ERROR, "InternalServerError"),
-            (Refusal(400, "InvalidMessageContents", "not like this"), "not like this"),
-        ],
-        ids=["denied", "throttled", "500", "refused"],
-    )
-    def test_a_delivery_fails_if_parking_fails(
-        self, harness: Harness, fault: Fault, reason: str
-    ) -> None:
-        harness.trigger("good")
-        harness.trigger("bad", job_id="none")
 
-        def fail(call: Call) -> Fault | None:
-            is_parking = call.operation == SEND and call.request["QueueUrl"].endswith(PARKING)
-            return fault if is_parking else None
+def test_a_very_long_job_id_is_parked(harness: Harness) -> None:
+    harness.trigger(job_id=["load", TOO_LONG])
+    function = harness.function()
+    assert function(direct(record())) is None
+    (message,) = harness.parking.take()
+    assert len(message.text) < 10_000
+    assert message.json["parked"]["done"] == ["load"]
+    harness.trigger(job_id=["load", "report"])
+    harness.clock.now += 60
+    assert function(sqs(message.text, queue=PARKING)) is None
+    assert (harness.keys(), harness.keys(harness.web)) == (["in/1.csv"], ["in/1.csv"])
 
-        harness.endpoint.fail(fail)
-        function = harness.function()
-        with pytest.raises(DeliveriesFailedError, match=reason):
-            function(direct(record()))
-        assert harness.keys() == ["in/1.csv"]
-        assert not harness.parking.messages
-        assert not harness.logged.fields("parked")
-        (fields,) = harness.logged.fields("failed", logging.ERROR)
-        assert (fields["kind"], fields["trigger_id"]) == ("parking_failed", "bad")
-        assert fields["job_id"] == "none"
-        harness.endpoint.fail({})
-        assert function(direct(record())) is None
-        assert harness.keys() == ["in/1.csv"]
-        assert [each["trigger_id"] for each in harness.parked()] == ["bad"]
 
-    def test_a_delivery_fails_if_the_dead_letter_queue_is_missing(self, harness: Harness) -> None:
-        del harness.endpoint.queues[PARKING]
-        harness.trigger("good")
-        harness.trigger("bad", job_id="none")
-        payload = sqs(direct(record()), direct(record("out/1")))
-        assert harness.function()(payload) == failed("m0")
-        assert harness.keys() == ["in/1.csv"]
+@cases(
+    ("fault", "reason"),
+    {
+        "denied": (DENIED, "AccessDenied"),
+        "throttled": (THROTTLED, "RequestThrottled"),
+        "500": (SERVER_ERROR, "InternalServerError"),
+        "refused": (Refusal(400, "InvalidMessageContents", "not like this"), "not like this"),
+    },
+)
+def test_a_delivery_fails_if_parking_fails(harness: Harness, fault: Fault, reason: str) -> None:
+    harness.trigger("good")
+    harness.trigger("bad", job_id="none")
+    harness.endpoint.fail(deny("parked", fault))
+    function = harness.function()
+    with pytest.raises(DeliveriesFailedError, match=reason):
+        function(direct(record()))
+    assert harness.keys() == ["in/1.csv"]
+    assert not harness.parking.messages
+    assert not harness.logged.fields("parked")
+    (fields,) = harness.logged.fields("failed", logging.ERROR)
+    names = ("kind", "trigger_id", "job_id")
+    assert [fields[name] for name in names] == ["parking_failed", "bad", "none"]
+    harness.endpoint.fail({})
+    assert function(direct(record())) is None
+    assert harness.keys() == ["in/1.csv"]
+    assert [each["trigger_id"] for each in harness.parked()] == ["bad"]
+
+
+def test_a_delivery_fails_if_the_dead_letter_queue_is_missing(harness: Harness) -> None:
+    del harness.endpoint.queues[PARKING]
+    harness.trigger("good")
+    harness.trigger("bad", job_id="none")
+    payload = sqs(direct(record()), direct(record("out/1")))
+    assert harness.function()(payload) == failed("m0")
+    assert harness.keys() == ["in/1.csv"]
 
 
 def test_an_event_that_is_too_deep_for_templates_is_parked(harness: Harness) -> None:

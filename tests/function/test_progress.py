@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -10,13 +10,12 @@ import pytest
 
 from lava_s3trigger.conditions import KINDS, Kind
 from lava_s3trigger.errors import DeliveriesFailedError
-from lava_s3trigger.handler import MAX_BATCH_EVENTS
+from lava_s3trigger.handler import MAX_BATCH_EVENTS, Function
+from tests.aws_in_memory import Call
 from tests.build import direct, message, record
 from tests.context import Context
-from tests.function.harness import Harness
+from tests.function.harness import SEND, Harness
 from tests.tables import cases
-
-Handler = Callable[[Any, Any], dict[str, Any] | None]
 
 TIMEOUT_SECONDS: Final = 60.0
 """As the template sets it."""
@@ -33,8 +32,6 @@ class Work:
 
     seconds: float = 0.0
     """How long one event takes."""
-    keys: list[str] = field(default_factory=list)
-    """Of all records."""
     context: Context = field(default_factory=Context)
     decided: Counter[str] = field(default_factory=Counter)
 
@@ -42,6 +39,38 @@ class Work:
         self.context.left -= self.seconds
         self.decided[key] += 1
         return True
+
+    def tries(
+        self, function: Callable[[], Function], keys: list[str], messages: int
+    ) -> Iterator[None]:
+        """Try until all is done, up to ten times, and yield after each try.
+
+        Args:
+            function: Returns the function, for each try.
+            keys: Of all records.
+            messages: Number of the SQS messages that have them; with 0, S3 invokes the function.
+        """
+        size = len(keys) // (messages or 1)
+        parts = [keys[at : at + size] for at in range(0, len(keys), size)]
+        waiting = {
+            f"m{n}": direct(*(record(key, sequencer=key) for key in part))
+            for n, part in enumerate(parts)
+        }
+        for _ in range(10):
+            self.context = Context(TIMEOUT_SECONDS, REQUEST_ID)
+            payload = direct(*(message(name, body) for name, body in waiting.items()))
+            try:
+                answer = function()(payload if messages else waiting["m0"], self.context)
+            except DeliveriesFailedError:
+                pass  # all comes again
+            else:
+                failed = (answer or {}).get("batchItemFailures", [])
+                waiting = {
+                    each["itemIdentifier"]: waiting[each["itemIdentifier"]] for each in failed
+                }
+            yield
+            if not waiting:
+                return
 
 
 @pytest.fixture
@@ -54,137 +83,51 @@ def work(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> Work:
     return made
 
 
-def invoke(function: Handler, payload: Any, work: Work) -> list[str] | None:
-    """Invoke the function once; return the ids of the messages that failed, None for all."""
-    work.context = Context(TIMEOUT_SECONDS, REQUEST_ID)
-    try:
-        answer = function(payload, work.context)
-    except DeliveriesFailedError:
-        return None
-    return [each["itemIdentifier"] for each in (answer or {}).get("batchItemFailures", [])]
-
-
-def by_s3(function: Handler, work: Work, sent: Callable[[], int]) -> list[int]:
-    """Try an invocation with all records until it is done; return what was sent after each try."""
-    payload = direct(*(record(key, sequencer=key) for key in work.keys))
-    after = []
-    for _ in range(INVOCATION_TRIES):
-        failed = invoke(function, payload, work)
-        after.append(sent())
-        if failed == []:
-            return after
-    raise AssertionError(f"not done in {INVOCATION_TRIES} tries: {after}")
-
-
-def by_sqs(function: Handler, work: Work, sent: Callable[[], int], number: int = 10) -> list[int]:
-    """Deliver all records in some messages until all are done; return what was sent after each."""
-    size = len(work.keys) // number
-    waiting = {
-        f"m{n}": direct(
-            *(record(key, sequencer=key) for key in work.keys[n * size : (n + 1) * size])
-        )
-        for n in range(number)
-    }
-    after = []
-    for _ in range(INTAKE_TRIES):
-        failed = invoke(
-            function, direct(*(message(name, body) for name, body in waiting.items())), work
-        )
-        after.append(sent())
-        if failed is not None:
-            waiting = {name: waiting[name] for name in failed}
-        if not waiting:
-            return after
-    raise AssertionError(f"not done in {INTAKE_TRIES} tries: {after}")
-
-
-def by_one_message(function: Handler, work: Work, sent: Callable[[], int]) -> list[int]:
-    """Deliver all records in one message."""
-    return by_sqs(function, work, sent, number=1)
-
-
-@dataclass(frozen=True)
-class Case:
-    """A payload that takes several tries."""
-
-    deliver: Callable[[Handler, Work, Callable[[], int]], list[int]]
-    records: int
-    seconds: float
-    """How long one record takes."""
-    tries: int
-    """As many as AWS gives."""
-
-    def give(self, work: Work) -> None:
-        """Set what there is to do."""
-        work.seconds = self.seconds
-        work.keys = [f"in/{number:04}" for number in range(self.records)]
-
-
-QUIET: Final[dict[str, Any]] = {"log_level": logging.CRITICAL}
-"""Thousands of records that fail would be as many lines."""
 TABLE: Final[dict[str, Any]] = {"dedup_table": "claims", "dedup_ttl": 3600.0}
 
 
-class TestProgress:
-    """Each try gets further than the one before it, and repeats nothing."""
+@cases(
+    ("payload", "dedup", "is_new"),
+    {
+        "S3": ((0, 3_000, 0.04), {}, False),
+        "SQS": ((10, 3_000, 0.06), {}, False),
+        "one SQS message": ((1, 3_000, 0.06), {}, False),
+        "S3, duplicates": ((0, 3_000, 0.04), {"dedup_cache_size": 100}, False),
+        "S3, dedup table": ((0, 1_000, 0.054), TABLE, False),
+        "SQS, dedup table": ((10, 1_000, 0.09), TABLE, False),
+        "S3, dedup table, a new instance for each try": ((0, 1_000, 0.054), TABLE, True),
+    },
+)
+def test_a_large_payload_is_done_in_the_tries_that_aws_gives(
+    harness: Harness, work: Work, payload: Any, dedup: dict[str, Any], *, is_new: bool
+) -> None:
+    """Payloads have a number of messages, of records in them, and the time that one takes."""
+    messages, records, work.seconds = payload
+    keys = [f"in/{number:04}" for number in range(records)]
 
-    @cases(
-        ("case", "dedup"),
-        {
-            "S3": (Case(by_s3, 3_000, 0.04, 3), {}),
-            "SQS": (Case(by_sqs, 3_000, 0.06, 5), {}),
-            "one SQS message": (Case(by_one_message, 3_000, 0.06, 5), {}),
-            "S3, duplicates": (Case(by_s3, 3_000, 0.04, 3), {"dedup_cache_size": 100}),
-            "S3, dedup table": (Case(by_s3, 1_000, 0.054, 3), TABLE),
-            "SQS, dedup table": (Case(by_sqs, 1_000, 0.09, 5), TABLE),
-        },
-    )
-    def test_a_large_payload_is_done_in_the_tries_that_aws_gives(
-        self, harness: Harness, work: Work, case: Case, dedup: dict[str, Any]
-    ) -> None:
-        case.give(work)
+    def new() -> Function:
+        # Thousands of records that fail would be as many lines.
+        return harness.function(log_level=logging.CRITICAL, **dedup)
 
-        after = case.deliver(
-            harness.function(**QUIET, **dedup), work, lambda: len(harness.core.messages)
-        )
+    function = new()
+    tries = work.tries(new if is_new else lambda: function, keys, messages)
+    sent = [len(harness.core.messages) for _ in tries]
 
-        assert len(after) == case.tries
-        assert after == sorted(set(after)), "each try sent more"
-        assert sorted(harness.keys()) == work.keys
-        assert work.decided == Counter(work.keys), "completed events are not decided again"
+    assert len(sent) == (INTAKE_TRIES if messages else INVOCATION_TRIES)
+    assert sent == sorted(set(sent)), "each try sent more"
+    assert sorted(harness.keys()) == keys
+    assert work.decided == Counter(keys), "completed events are not decided again"
 
-    def test_a_new_instance_goes_on_where_the_last_one_ended(
-        self, harness: Harness, work: Work
-    ) -> None:
-        """What the dedup table knows is not decided again either."""
-        Case(by_s3, 1_000, 0.054, 3).give(work)
 
-        def fresh(payload: Any, context: Any) -> Any:
-            return harness.function(**QUIET, **TABLE)(payload, context)
+def test_a_batch_is_sent_before_the_next_one_is_decided(harness: Harness, work: Work) -> None:
+    payload = direct(*(record(f"in/{n}") for n in range(2 * MAX_BATCH_EVENTS + 1)))
+    decided_before_send: set[int] = set()
 
-        after = by_s3(fresh, work, lambda: len(harness.core.messages))
+    def note(call: Call) -> None:
+        if call.operation == SEND:
+            decided_before_send.add(work.decided.total())
 
-        assert len(after) == INVOCATION_TRIES
-        assert sorted(harness.keys()) == work.keys
-        assert work.decided == Counter(work.keys)
-
-    def test_a_batch_is_sent_before_the_next_one_is_decided(
-        self, harness: Harness, work: Work
-    ) -> None:
-        payload = direct(*(record(f"in/{n}") for n in range(2 * MAX_BATCH_EVENTS + 1)))
-        decided_before_send = []
-        harness.endpoint.fail(
-            lambda call: (
-                decided_before_send.append(work.decided.total())
-                if call.operation == "SendMessageBatch"
-                else None
-            )
-        )
-
-        assert harness.function()(payload, work.context) is None
-
-        assert sorted(set(decided_before_send)) == [
-            MAX_BATCH_EVENTS,
-            2 * MAX_BATCH_EVENTS,
-            2 * MAX_BATCH_EVENTS + 1,
-        ]
+    harness.endpoint.fail(note)
+    assert harness.function()(payload, work.context) is None
+    batches = {MAX_BATCH_EVENTS, 2 * MAX_BATCH_EVENTS, 2 * MAX_BATCH_EVENTS + 1}
+    assert decided_before_send == batches
