@@ -599,7 +599,7 @@ def test_text_that_is_too_long_is_an_error(name: str) -> None:
     ("record", "reason"),
     {
         "deep": (
-            {"a": functools.reduce(lambda inner, _: [inner, 1], range(9000), 1)},
+            {"a": functools.reduce(lambda inner, _: [inner, 1], range(9000), list[Any]())},
             "event is nested more than 50 deep",
         ),
         "many": ({"a": [0] * 3000}, "event has more than 2000 members"),
