@@ -293,45 +293,33 @@ def values(**values: str) -> dict[str, Any]:
     return {"ExpressionAttributeValues": {f":{name}": {"S": v} for name, v in values.items()}}
 
 
-READS: Final = [
-    pytest.param("query", BY_BUCKET, id="by-bucket"),
-    pytest.param("query", BY_BUCKET | values(b="none"), id="by-a-bucket-without-entries"),
-    pytest.param("query", AT_PREFIX, id="at-a-prefix"),
-    pytest.param("query", AT_PREFIX | values(b="b", p="i"), id="at-a-prefix-of-prefixes"),
-    *(
-        pytest.param("query", query | {"Limit": limit}, id=f"{name}-{limit}-to-a-page")
-        for name, query in (("bucket", BY_BUCKET), ("prefix", AT_PREFIX))
-        for limit in (1, 2, 3, 6, 7)
-    ),
-    pytest.param(
-        "query",
-        {"KeyConditionExpression": "trigger_id = :t", **values(t="t1")},
-        id="by-the-key-of-the-table",
-    ),
-    pytest.param("query", BY_BUCKET | values(b="b", p="in"), id="value-unused"),
-    pytest.param("query", BY_BUCKET | values(p="in"), id="value-not-defined"),
-    pytest.param("query", BY_BUCKET | {"Limit": 0}, id="no-limit"),
-    pytest.param(
-        "query",
-        BY_BUCKET
-        | {"KeyConditionExpression": "#p = :p", "ExpressionAttributeNames": {"#p": "prefix"}}
-        | values(p="in"),
-        id="without-the-partition-key",
-    ),
-    pytest.param("get_item", {"Key": {"trigger_id": {"S": "t1"}}}, id="an-item"),
-    pytest.param("get_item", {"Key": {"trigger_id": {"S": "none"}}}, id="no-item"),
-    pytest.param("get_item", {"Key": {"bucket": {"S": "b"}}}, id="not-the-key"),
-    pytest.param("get_item", {"Key": {"trigger_id": {"N": "1"}}}, id="key-of-another-type"),
-]
+READS: Final[dict[str, dict[str, Any]]] = {
+    "by-bucket": BY_BUCKET,
+    "by-a-bucket-without-entries": BY_BUCKET | values(b="none"),
+    "at-a-prefix": AT_PREFIX,
+    "at-a-prefix-of-prefixes": AT_PREFIX | values(b="b", p="i"),
+    **{f"bucket-{n}-to-a-page": BY_BUCKET | {"Limit": n} for n in (1, 2, 3, 6, 7)},
+    **{f"prefix-{n}-to-a-page": AT_PREFIX | {"Limit": n} for n in (1, 2, 3, 6, 7)},
+    "by-the-tables-key": {"KeyConditionExpression": "trigger_id = :t"} | values(t="t1"),
+    "value-unused": BY_BUCKET | values(b="b", p="in"),
+    "value-not-defined": BY_BUCKET | values(p="in"),
+    "no-limit": BY_BUCKET | {"Limit": 0},
+    "without-the-partition-key": BY_BUCKET
+    | {"KeyConditionExpression": "#p = :p", "ExpressionAttributeNames": {"#p": "prefix"}}
+    | values(p="in"),
+    "an-item": {"Key": {"trigger_id": {"S": "t1"}}},
+    "no-item": {"Key": {"trigger_id": {"S": "none"}}},
+    "not-the-key": {"Key": {"bucket": {"S": "b"}}},
+    "key-of-another-type": {"Key": {"trigger_id": {"N": "1"}}},
+}
 
 
 class TestReads:
     """Items and pages agree."""
 
-    @pytest.mark.parametrize(("operation", "request_"), READS)
-    def test_all_pages_agree(
-        self, operation: str, request_: dict[str, Any], filled: list[Database]
-    ) -> None:
+    @cases("request_", READS)
+    def test_all_pages_agree(self, request_: dict[str, Any], filled: list[Database]) -> None:
+        operation = "get_item" if "Key" in request_ else "query"
         expected, *found = (read(each, operation, request_) for each in filled)
 
         assert found == [expected] * 2
@@ -342,7 +330,6 @@ class TestReads:
     ) -> None:
         key = {"Key": {"id": {"S": "e"}}}
         request = {"query": BY_BUCKET, "get_item": key, "update_item": key | UPDATE}[operation]
-
         assert [each.call(operation, "missing", **request) for each in filled] == [
             ("ResourceNotFoundException", None)
         ] * 3
