@@ -10,25 +10,16 @@ import pytest
 from mypy_boto3_dynamodb import DynamoDBClient
 
 from lava_s3trigger.dedup.protocol import Verdict
-from lava_s3trigger.dedup.table import KEPT_SECONDS, MAX_SET_BYTES, ClaimTable
+from lava_s3trigger.dedup.table import MAX_SET_BYTES, ClaimTable
 from lava_s3trigger.errors import DeliveriesFailedError
 from lava_s3trigger.log import LOGGER
 from lava_s3trigger.sent import SentRecord
-from tests.aws_in_memory import (
-    DENIED,
-    LOST_REPLY,
-    RESET,
-    Endpoint,
-    Fault,
-    Faults,
-    Item,
-    Keys,
-    Table,
-)
+from tests.aws_in_memory import Endpoint, Item, Keys, Table, faults
 from tests.build import direct, messages, record
 from tests.clock import Clock
 from tests.context import Context
 from tests.function.harness import Harness
+from tests.tables import cases
 from tools.local.server import LocalAws
 
 pytestmark = pytest.mark.usefixtures("ample_time")
@@ -109,29 +100,25 @@ WORK, DUPLICATE, BUSY, UNKNOWN = Verdict.WORK, Verdict.DUPLICATE, Verdict.BUSY, 
 class TestClaim:
     """The table decides which delivery handles an event."""
 
-    @pytest.mark.parametrize(
+    @cases(
         ("before", "verdict", "known"),
-        [
-            pytest.param(None, WORK, [], id="new"),
-            pytest.param(item("claimed", "mine", NOW + 1), BUSY, [], id="claimed-for-itself"),
-            pytest.param(item("claimed", "other", NOW + 1), BUSY, [], id="claimed-for-another"),
-            pytest.param(item("claimed", "mine", NOW), WORK, [], id="its-lease-has-run-out"),
-            pytest.param(item("claimed", "other", NOW), WORK, [], id="a-lease-runs-out-just-now"),
-            pytest.param(item("claimed", "other", NOW - 1), WORK, [], id="a-lease-has-run-out"),
-            pytest.param(
-                item("claimed", "other", NOW - 1, "d1"), WORK, ["d1"], id="it-had-failed-before"
-            ),
-            pytest.param(item("done", "mine", NOW + 1), DUPLICATE, [], id="done-by-itself"),
-            pytest.param(item("done", "mine", NOW - DAY), DUPLICATE, [], id="done-by-itself-ago"),
-            pytest.param(item("done", "other", NOW + 1), DUPLICATE, [], id="done-within-the-ttl"),
-            pytest.param(item("done", "other", NOW), WORK, [], id="done-at-the-end-of-the-ttl"),
-            pytest.param(item("done", "other", NOW - 1), WORK, [], id="done-before-the-ttl"),
-            pytest.param(item("failed", "mine", 0), WORK, [], id="failed"),
-            pytest.param(item("failed", "mine", 0, "d1"), WORK, ["d1"], id="failed-in-part"),
-            pytest.param(
-                item("failed", "other", 0, "d1", "d2"), WORK, ["d1", "d2"], id="anothers-failed"
-            ),
-        ],
+        {
+            "new": (None, WORK, []),
+            "claimed-for-itself": (item("claimed", "mine", NOW + 1), BUSY, []),
+            "claimed-for-another": (item("claimed", "other", NOW + 1), BUSY, []),
+            "its-lease-has-run-out": (item("claimed", "mine", NOW), WORK, []),
+            "a-lease-runs-out-just-now": (item("claimed", "other", NOW), WORK, []),
+            "a-lease-has-run-out": (item("claimed", "other", NOW - 1), WORK, []),
+            "it-had-failed-before": (item("claimed", "other", NOW - 1, "d1"), WORK, ["d1"]),
+            "done-by-itself": (item("done", "mine", NOW + 1), DUPLICATE, []),
+            "done-by-itself-ago": (item("done", "mine", NOW - DAY), DUPLICATE, []),
+            "done-within-the-ttl": (item("done", "other", NOW + 1), DUPLICATE, []),
+            "done-at-the-end-of-the-ttl": (item("done", "other", NOW), WORK, []),
+            "done-before-the-ttl": (item("done", "other", NOW - 1), WORK, []),
+            "failed": (item("failed", "mine", 0), WORK, []),
+            "failed-in-part": (item("failed", "mine", 0, "d1"), WORK, ["d1"]),
+            "anothers-failed": (item("failed", "other", 0, "d1", "d2"), WORK, ["d1", "d2"]),
+        },
     )
     def test_the_verdict_follows_the_stored_item(
         self, before: Item | None, verdict: Verdict, known: list[str], table: Shared
@@ -163,6 +150,7 @@ class TestClaim:
     def test_an_item_is_kept_for_a_day_or_the_ttl(
         self, ttl: float, expected: int, table: Shared
     ) -> None:
+        """So it is kept longer than Lambda retries, which is 6 hours."""
         table.put(None)
         claims = table.claims(ttl=ttl)
 
@@ -172,10 +160,6 @@ class TestClaim:
             assert found
             assert found["expires"] == {"N": str(int(NOW) + expected)}
             settle(claim)
-
-    def test_an_item_is_kept_longer_than_lambda_retries(self) -> None:
-        # https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html
-        assert KEPT_SECONDS > 6 * 3600
 
 
 class TestSettling:
@@ -195,15 +179,15 @@ class TestSettling:
             "expires": {"N": str(int(NOW + 2 + DAY))},
         }
 
-    @pytest.mark.parametrize(
+    @cases(
         ("before", "now", "expected"),
-        [
-            pytest.param([], [], [], id="nothing"),
-            pytest.param([], ["d2", "d1"], ["d1", "d2"], id="now"),
-            pytest.param(["d1"], [], ["d1"], id="before"),
-            pytest.param(["d1"], ["d2"], ["d1", "d2"], id="one-before-and-one-now"),
-            pytest.param(["d1"], ["d1", "d2"], ["d1", "d2"], id="the-same-again"),
-        ],
+        {
+            "nothing": ([], [], []),
+            "now": ([], ["d2", "d1"], ["d1", "d2"]),
+            "before": (["d1"], [], ["d1"]),
+            "one-before-and-one-now": (["d1"], ["d2"], ["d1", "d2"]),
+            "the-same-again": (["d1"], ["d1", "d2"], ["d1", "d2"]),
+        },
     )
     def test_a_failed_claim_is_stored_with_its_dispatches(
         self, before: list[str], now: list[str], expected: list[str], table: Shared
@@ -216,16 +200,14 @@ class TestSettling:
 
         assert table.item() == item("failed", "mine", 0, *expected) | {"token": {"S": claim.token}}
 
-    @pytest.mark.parametrize(
+    @cases(
         ("record", "texts"),
-        [
-            pytest.param(sent("a", "a", "b"), ['["t", "a", 2]', '["t", "b", 1]'], id="counts"),
-            pytest.param(
-                sent("a", parked=("u",)), ['["t", "a", 1]', '["u", null, 1]'], id="parked"
-            ),
-            pytest.param(sent('"\n\ud800'), ['["t", "\\"\\n\\ud800", 1]'], id="any text"),
-            pytest.param(sent(*"abcdefghijk"), facts(*"abcdefghijk"), id="many"),
-        ],
+        {
+            "counts": (sent("a", "a", "b"), ['["t", "a", 2]', '["t", "b", 1]']),
+            "parked": (sent("a", parked=("u",)), ['["t", "a", 1]', '["u", null, 1]']),
+            "any text": (sent('"\n\ud800'), ['["t", "\\"\\n\\ud800", 1]']),
+            "many": (sent(*"abcdefghijk"), facts(*"abcdefghijk")),
+        },
     )
     def test_a_sent_record_is_read_back(
         self, record: SentRecord, texts: list[str], table: Shared
@@ -278,15 +260,15 @@ class TestSettling:
         assert len((table.item() or {})["returning"]["SS"]) == 3
 
     @pytest.mark.parametrize("settle", ["confirm", "release"])
-    @pytest.mark.parametrize(
+    @cases(
         "after",
-        [
-            pytest.param(item("claimed", "mine", NOW + 1), id="claimed-by-itself"),
-            pytest.param(item("claimed", "other", NOW + 1, "d1"), id="claimed"),
-            pytest.param(item("done", "other", NOW + 1), id="done"),
-            pytest.param(item("failed", "other", 0, "d1"), id="failed"),
-            pytest.param(None, id="forgotten"),
-        ],
+        {
+            "claimed-by-itself": item("claimed", "mine", NOW + 1),
+            "claimed": item("claimed", "other", NOW + 1, "d1"),
+            "done": item("done", "other", NOW + 1),
+            "failed": item("failed", "other", 0, "d1"),
+            "forgotten": None,
+        },
     )
     def test_a_lost_claim_is_not_settled(
         self, settle: str, after: Item | None, table: Shared
@@ -314,7 +296,7 @@ def _claims(endpoint: Endpoint) -> ClaimTable:
 
 def test_a_repeated_claim_is_recognized(endpoint: Endpoint, claims: ClaimTable) -> None:
     endpoint.tables["claims"].put_item(item("failed", "other", 0, "d1"))
-    endpoint.fail({(UPDATE, 1): LOST_REPLY})
+    endpoint.fail({(UPDATE, 1): faults.LOST_REPLY})
 
     claim = claims.claim("e", "mine", LEASE)
 
@@ -326,12 +308,12 @@ def test_a_repeated_claim_is_recognized(endpoint: Endpoint, claims: ClaimTable) 
     ("fault", "reason"),
     [
         pytest.param(None, "ResourceNotFoundException", id="missing"),
-        pytest.param(DENIED, "AccessDeniedException", id="denied"),
-        pytest.param(RESET, "Connection was closed", id="no-answer"),
+        pytest.param(faults.DENIED, "AccessDeniedException", id="denied"),
+        pytest.param(faults.RESET, "Connection was closed", id="no-answer"),
     ],
 )
 def test_an_unreachable_table_is_an_unknown_verdict(
-    fault: Fault | None, reason: str, endpoint: Endpoint, claims: ClaimTable
+    fault: faults.Fault | None, reason: str, endpoint: Endpoint, claims: ClaimTable
 ) -> None:
     if fault:
         endpoint.fail({(UPDATE, None): fault})
@@ -379,10 +361,10 @@ ONCE: Final = ([KEY], [KEY])
 NEVER: Final[tuple[list[str], list[str]]] = ([], [])
 
 
-def unanswered(operation: str, word: str) -> Faults:
+def unanswered(operation: str, word: str) -> faults.Faults:
     """Return the fault that calls of an operation with a word in them have no answer."""
     return lambda call: (
-        RESET if call.operation == operation and word in json.dumps(call.request) else None
+        faults.RESET if call.operation == operation and word in json.dumps(call.request) else None
     )
 
 
