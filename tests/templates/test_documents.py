@@ -163,27 +163,25 @@ class TestUtils:
 class TestOneTemplate:
     """A map is one template: the JSON text of it, in its order."""
 
-    @cases(
+    @pytest.mark.parametrize(
         ("value", "expected"),
-        {
-            "set-then-use": ({"a": "{% set x = key %}", "b": "{{ x }}"}, {"a": "", "b": KEY}),
-            "use-then-set": ({"b": "{{ x }}", "a": "{% set x = key %}"}, {"b": "", "a": ""}),
-            "set-in-a-name": ({"{% set x = 'k' %}a": 1, "b": "{{ x }}"}, {"a": 1, "b": "k"}),
-            "macro": (
+        [
+            ({"a": "{% set x = key %}", "b": "{{ x }}"}, {"a": "", "b": KEY}),
+            ({"b": "{{ x }}", "a": "{% set x = key %}"}, {"b": "", "a": ""}),
+            ({"{% set x = 'k' %}a": 1, "b": "{{ x }}"}, {"a": 1, "b": "k"}),
+            (
                 {"a": "{% macro m(x) %}<{{ x }}>{% endmacro %}", "b": "{{ m(key) }}"},
                 {"a": "", "b": f"<{KEY}>"},
             ),
-            "condition-across-values": ({"a{% if false %}": 1, "b{% endif %}": 2}, {"a": 2}),
-            "loop-across-values": (
-                {"a": ["{% for x in [1, 2] %}{{ x }}", "{% endfor %}"]},
-                {"a": ["1", "2", ""]},
-            ),
-            "comment-across": ({"a": "{# from here", "b": 1, "c": "to here #}d"}, {"a": "d"}),
-            "raw-across-values": (
+            ({"a{% if false %}": 1, "b{% endif %}": 2}, {"a": 2}),
+            ({"a": ["{% for x in [1, 2] %}{{ x }}", "{% endfor %}"]}, {"a": ["1", "2", ""]}),
+            ({"a": "{# from here", "b": 1, "c": "to here #}d"}, {"a": "d"}),
+            (
                 {"a": "{% raw %}{{ key }}", "b": "{{ key }}{% endraw %}", "c": "{{ 1 }}"},
                 {"a": "{{ key }}", "b": "{{ key }}", "c": "1"},
             ),
-        },
+        ],
+        ids=repr,
     )
     def test_a_statement_reaches_across_values(
         self, value: dict[str, Any], expected: dict[str, Any]
@@ -500,9 +498,8 @@ class TestErrors:
         assert error({"v": template}).startswith(expected)
 
     def test_what_renders_to_no_json_is_an_error(self) -> None:
-        assert error({"v{% if false %}": 1, "w": "{% endif %}"}).startswith(
-            "what it renders to is not JSON: Expecting ':' delimiter"
-        )
+        said = error({"v{% if false %}": 1, "w": "{% endif %}"})
+        assert said.startswith("what it renders to is not JSON: Expecting ':' delimiter")
 
     def test_the_message_is_one_short_line_of_ascii(self) -> None:
         for key in (*HOSTILE, "nonsense" * 1000):
