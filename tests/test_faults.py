@@ -15,12 +15,12 @@ import pytest
 
 from lava_s3trigger.errors import DeliveriesFailedError
 from lava_s3trigger.handler import Function
-from tests.aws_in_memory.delivery import Message, by_sqs
 from tests.faults.calls import CALLS, CLAIM, DEAD_LETTERS, DISPATCH, NOTE, PARK
+from tests.faults.delivery import Message, by_sqs
 from tests.faults.ledger import Invocation, Ledger, Why, key_of
-from tests.faults.planning import FAULTS, ROWS, Breakage, Row
+from tests.faults.planning import ACCESS_DENIED, FAULTS, ROWS, Breakage, Row
 from tests.faults.routes import ROUTES, Route, of_s3
-from tests.faults.table import BY_CALL, Tally, by_call, run
+from tests.faults.runs import BY_CALL, Tally, by_call, run
 from tests.faults.world import Laboratory, World
 from tests.tables import cases
 from tools.local.server import CHECKOUT
@@ -32,10 +32,10 @@ FEW: Final = 5
 """One of them matches an entry with a mistake."""
 BY_ID: Final = {row.id: row for row in ROWS}
 NOTHING: Final = Row("nothing", "", "", ())
-DENIED: Final = next(fault for fault in FAULTS if fault.name == "access denied")
 # Claims are on where a row breaks a call of theirs, and this row breaks none of them.
 WITH_CLAIMS: Final = Row(
-    "dispatch", "", "", (Breakage(DISPATCH, (DENIED,)), Breakage(CLAIM, (DENIED,), share=0.0))
+    *("dispatch", "", ""),
+    (Breakage(DISPATCH, (ACCESS_DENIED,)), Breakage(CLAIM, (ACCESS_DENIED,), share=0.0)),
 )
 S3, TO_SQS, FIFO = ROUTES[0], ROUTES[3], ROUTES[-1]
 
@@ -169,35 +169,71 @@ class TestRows:
 
 
 class Wrapped:
-    """A client of the function; subclasses break its calls."""
+    """A client of the function with broken methods, each of which is given the method."""
 
-    def __init__(self, client: Any) -> None:
+    def __init__(self, client: Any, broken: dict[str, Callable[..., Any]]) -> None:
         self._client = client
+        self._broken = broken
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._client, name)
+        method = getattr(self._client, name)
+        return functools.partial(self._broken[name], method) if name in self._broken else method
 
 
-class SendsTwice(Wrapped):
-    def send_message_batch(self, **request: Any) -> Any:
-        self._client.send_message_batch(**request)
-        return self._client.send_message_batch(**request)
+def wrapped(**broken: Callable[..., Any]) -> Callable[..., Any]:
+    """Return what makes functions whose clients have broken methods."""
+
+    def make(settings: Any, *clients: Any, **more: Any) -> Function:
+        wrapped: list[Any] = [Wrapped(each, broken) for each in clients]
+        return Function(settings, *wrapped, **more)
+
+    return make
 
 
-class DropsParked(Wrapped):
-    def send_message_batch(self, **request: Any) -> Any:
-        if request["QueueUrl"].endswith(DEAD_LETTERS):
-            return {"Successful": [{"Id": entry["Id"]} for entry in request["Entries"]]}
-        return self._client.send_message_batch(**request)
+def send_twice(send: Callable[..., Any], **request: Any) -> Any:
+    send(**request)
+    return send(**request)
 
 
-class ForgetsSent(Wrapped):
-    """The claims table, without its note of what was sent."""
+def drop_parked(send: Callable[..., Any], **request: Any) -> Any:
+    if request["QueueUrl"].endswith(DEAD_LETTERS):
+        return {"Successful": [{"Id": entry["Id"]} for entry in request["Entries"]]}
+    return send(**request)
 
-    def update_item(self, **request: Any) -> Any:
-        answer = self._client.update_item(**request)
-        answer.get("Attributes", {}).pop("sent", None)
-        return answer
+
+def forget_sent(update: Callable[..., Any], **request: Any) -> Any:
+    """Write to the claims table, and do not return what was sent."""
+    answer = update(**request)
+    answer.get("Attributes", {}).pop("sent", None)
+    return answer
+
+
+def changing(change: Callable[[Any], Any]) -> Callable[..., Any]:
+    """Return what makes functions that are given changed payloads."""
+
+    def make(*arguments: Any, **more: Any) -> Callable[..., Any]:
+        function = Function(*arguments, **more)
+        return lambda payload, context: function(change(payload), context)
+
+    return make
+
+
+def without_some_events(payload: Any) -> Any:
+    kept = [r for r in payload["Records"] if "s3" not in r or not key_of(r).endswith("3")]
+    return {"Records": kept}
+
+
+def without_groups(payload: Any) -> Any:
+    return json.loads(json.dumps(payload).replace(".fifo", ""))
+
+
+def forgetful(*arguments: Any, **more: Any) -> Callable[..., Any]:
+    """Make what forgets everything between invocations."""
+
+    def function(payload: Any, context: Any) -> Any:
+        return Function(*arguments, **more)(payload, context)
+
+    return function
 
 
 class ReportsSuccess(Function):
@@ -208,50 +244,10 @@ class ReportsSuccess(Function):
             super().__call__(payload, context)
 
 
-class IgnoresSomeEvents(Function):
-    def __call__(self, payload: Any, context: Any = None) -> Any:
-        kept = [
-            record
-            for record in payload["Records"]
-            if "s3" not in record or not key_of(record).endswith("3")
-        ]
-        return super().__call__({"Records": kept}, context)
-
-
-class IgnoresGroups(Function):
-    def __call__(self, payload: Any, context: Any = None) -> Any:
-        for record in payload["Records"]:
-            record["eventSourceARN"] = record["eventSourceARN"].removesuffix(".fifo")
-        return super().__call__(payload, context)
-
-
-class Forgetful:
-    """Forgets everything between invocations."""
-
-    def __init__(self, *arguments: Any, **more: Any) -> None:
-        self._make = functools.partial(Function, *arguments, **more)
-
-    def __call__(self, payload: Any, context: Any = None) -> Any:
-        return self._make()(payload, context)
-
-
-def wrapped(
-    sqs: type[Wrapped] | None = None, dynamodb: type[Wrapped] | None = None
-) -> Callable[..., Function]:
-    """Return what makes functions whose clients are wrapped."""
-
-    def make(settings: Any, of_dynamodb: Any, of_sqs: Any, **more: Any) -> Function:
-        clients = (
-            dynamodb(of_dynamodb) if dynamodb else of_dynamodb,
-            sqs(of_sqs) if sqs else of_sqs,
-        )
-        return Function(settings, *clients, **more)  # type: ignore[arg-type]
-
-    return make
-
-
 REFUSED: Final = BY_ID["dispatch-access-denied"]
-TWICE: Final = wrapped(sqs=SendsTwice)
+TWICE: Final = wrapped(send_message_batch=send_twice)
+PARKS_NOTHING: Final = wrapped(send_message_batch=drop_parked)
+FORGETS_SENT: Final = wrapped(update_item=forget_sent)
 UNORDERED: Final = often(DISPATCH.name, "entry refused, by the service", 0.8)
 
 
@@ -259,25 +255,16 @@ class TestSuite:
     """It finds the defects that it is meant to find."""
 
     @cases(
-        ("defective", "row", "route", "events", "is_fresh", "found"),
+        ("defective", "row", "route", "times", "is_fresh", "found"),
         {
-            "failures are not reported": (ReportsSuccess, REFUSED, TO_SQS, EVENTS, False, "lost"),
-            "events are ignored": (IgnoresSomeEvents, NOTHING, S3, EVENTS, False, "lost"),
-            "mistakes are not parked": (wrapped(DropsParked), NOTHING, S3, EVENTS, False, "lost"),
-            "an instance forgets": (Forgetful, REFUSED, TO_SQS, EVENTS, False, "doubles"),
-            "sent twice": (TWICE, NOTHING, S3, EVENTS, False, "doubles"),
-            "sent twice by a new instance": (TWICE, NOTHING, S3, EVENTS, True, "doubles"),
-            "claims without what was sent": (
-                *(wrapped(dynamodb=ForgetsSent), WITH_CLAIMS, TO_SQS, EVENTS, True, "doubles"),
-            ),
-            "groups out of order": (
-                IgnoresGroups,
-                UNORDERED,
-                FIFO,
-                6 * EVENTS,
-                False,
-                "disordered",
-            ),
+            "failures are not reported": (ReportsSuccess, REFUSED, TO_SQS, 1, False, "lost"),
+            "events are ignored": (changing(without_some_events), NOTHING, S3, 1, False, "lost"),
+            "mistakes are not parked": (PARKS_NOTHING, NOTHING, S3, 1, False, "lost"),
+            "an instance forgets": (forgetful, REFUSED, TO_SQS, 1, False, "doubles"),
+            "sent twice": (TWICE, NOTHING, S3, 1, False, "doubles"),
+            "sent twice by a new instance": (TWICE, NOTHING, S3, 1, True, "doubles"),
+            "claims without sent": (FORGETS_SENT, WITH_CLAIMS, TO_SQS, 1, True, "doubles"),
+            "out of order": (changing(without_groups), UNORDERED, FIFO, 6, False, "disordered"),
         },
     )
     def test_a_defect_is_found(
@@ -288,12 +275,12 @@ class TestSuite:
         defective: Callable[..., Any],
         row: Row,
         route: Route,
-        events: int,
+        times: int,
         is_fresh: bool,
         found: str,
     ) -> None:
         monkeypatch.setattr(laboratory, "make_function", defective)
-        tally = run(laboratory, row, route, events, is_fresh=is_fresh)
+        tally = run(laboratory, row, route, times * EVENTS, is_fresh=is_fresh)
         expected = {"doubles": tally.doubles[Why.NOTHING]}.get(found, getattr(tally, found))
         assert expected
         assert not tally.is_good
@@ -305,12 +292,8 @@ class TestSuite:
     ) -> None:
         """The instance that sends the second copy knows of the first."""
         ledger = Ledger(shares_claims)
-        texts = [
-            json.dumps(
-                {"parameters": {"key": "in/1", "trigger": "pair"}, "job_id": "core", "run_id": each}
-            )
-            for each in ("first", "second")
-        ]
+        message = {"parameters": {"key": "in/1", "trigger": "pair"}, "job_id": "core"}
+        texts = [json.dumps(message | {"run_id": each}) for each in ("first", "second")]
         take = ledger.note_taken(lambda *_: {"Successful": [{"Id": "0"}]})
         for text in texts:
             ledger.invocations.append(Invocation(1, gives_parked_back=False))
@@ -324,7 +307,7 @@ class TestSuite:
 
 
 class TestTable:
-    def test_the_page_has_all_calls_and_no_defect(self) -> None:
+    def test_the_page_has_all_calls_and_no_defect_and_explains_every_letter(self) -> None:
         page = (CHECKOUT / "docs" / "faults.md").read_text()
         table = page.partition("<!-- table of calls -->")[2].partition("<!-- end")[0]
         lines = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table.splitlines()]
@@ -334,6 +317,8 @@ class TestTable:
         for line in lines:
             assert line[BY_CALL.index("Lost")] == "0"
             assert "?" not in "".join(line[-2:])
+        for why in Why:
+            assert f"\n| {why.value} |" in page
 
     def test_a_line_of_a_call_is_the_sum_of_its_faults(self) -> None:
         [one, two] = [row for row in ROWS if row.call == "park"][:2]
@@ -346,8 +331,3 @@ class TestTable:
             ["park", "9", "10", "1", "3 R + 1 E", "0"],
             ["all", "9", "10", "1", "3 R + 1 E", "0"],
         ]
-
-    def test_the_page_explains_every_letter(self) -> None:
-        page = (CHECKOUT / "docs" / "faults.md").read_text()
-        for why in Why:
-            assert f"\n| {why.value} |" in page

@@ -10,7 +10,7 @@ import json
 import logging
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final
 
@@ -55,29 +55,42 @@ class Condition:
         return self.jobs[JOBS.index(job_id)] if job_id in JOBS else OK
 
 
-ALL_IS_WELL: Final = Condition()
+@cache
+def _entry(trigger_id: str, *job_ids: str, is_broken: bool = False) -> Item:
+    more: dict[str, Any] = {"unknown": 1} if is_broken else {}
+    return item(trigger_entry(trigger_id, "*", job_id=list(job_ids), **more))
 
 
-class Realm:
-    """A realm of AWS in memory, in a condition."""
+@cache
+def _job(job_id: str) -> Item:
+    return item(job_entry(job_id, job_id))
 
-    def __init__(self, entry: Sequence[str]) -> None:
+
+class Run:
+    """An event on its way through a realm in memory; every step checks what must hold."""
+
+    def __init__(self, entry: Sequence[str] = JOBS) -> None:
         self.aws = Aws()
         self.aws.fail(self._fault)
-        self.condition = ALL_IS_WELL
-        self.entry = list(entry)
+        self.condition = Condition()
+        self.entry = entry
         """The job ids of trigger t."""
         self.dispatched: Counter[str] = Counter()
         self.parked: list[str] = []
         """The parked messages."""
+        self.waiting: list[tuple[str, Any]] = [(INTAKE, direct(record()))]
+        """Queue and body of the messages that are to be delivered."""
+        self.last: Counter[str] = Counter()
+        """The jobs of t that the entry named when it was last carried out."""
+        self.is_taken_over = False
+        """Whether t was parked: from then on, the intake's message is about u alone."""
+        self.function = self._new_function()
 
-    def arrange(self) -> None:
+    def _arrange(self) -> None:
         """Put in what the condition and the entry say, and nothing else."""
-        jobs = {*JOBS, "n", *self.entry}
-        there = {job_id: self.condition.of(job_id) for job_id in jobs}
-        queues = [job_id for job_id, outcome in there.items() if outcome != NO_QUEUE]
+        there = {job_id: self.condition.of(job_id) for job_id in {*JOBS, "n", *self.entry}}
         self.aws.queues.clear()
-        realm = self.aws.realm("m", queues)
+        realm = self.aws.realm("m", [job_id for job_id in there if there[job_id] != NO_QUEUE])
         self.aws.add_queue(PARKED)
         realm.triggers.put_item(_entry("u", "n"))
         if not self.condition.is_entry_gone:
@@ -87,7 +100,7 @@ class Realm:
             if outcome != NO_JOB:
                 realm.jobs.put_item(_job(job_id))
 
-    def receive(self) -> None:
+    def _receive(self) -> None:
         """Take the messages off all queues."""
         for name, queue in self.aws.queues.items():
             for taken in queue.take():
@@ -104,42 +117,11 @@ class Realm:
             return DENIED if self.condition.is_parking_failing else None
         return DENIED if self.condition.of(queue.rpartition("-")[2]) == AWS_FAILS else None
 
-
-@cache
-def _entry(trigger_id: str, *job_ids: str, is_broken: bool = False) -> Item:
-    more: dict[str, Any] = {"unknown": 1} if is_broken else {}
-    return item(trigger_entry(trigger_id, "*", job_id=list(job_ids), **more))
-
-
-@cache
-def _job(job_id: str) -> Item:
-    return item(job_entry(job_id, job_id))
-
-
-@dataclass
-class Run:
-    """An event on its way through a realm; every step checks what must hold."""
-
-    entry: Sequence[str] = JOBS
-    realm: Realm = field(init=False)
-    waiting: list[tuple[str, Any]] = field(default_factory=list)
-    """Queue and body of the messages that are to be delivered."""
-    last: Counter[str] = field(default_factory=Counter)
-    """The jobs of t that the entry named when it was last carried out."""
-    is_taken_over: bool = False
-    """Whether t was parked: from then on, the intake's message is about u alone."""
-
-    def __post_init__(self) -> None:
-        self.realm = Realm(self.entry)
-        self.function = self._new_function()
-        self.waiting.append((INTAKE, direct(record())))
-
     def _new_function(self) -> Function:
         configured = Settings(
             realm="m", cache_ttl=0, dead_letter_queue=PARKED, log_level=logging.CRITICAL + 1
         )
-        client = self.realm.aws.client
-        return Function(configured, client, client, sleep=lambda _: None)
+        return Function(configured, self.aws.client, self.aws.client, sleep=lambda _: None)
 
     def renew_instance(self) -> None:
         """Start a new instance, if the one before knows nothing that is not in a message."""
@@ -148,18 +130,18 @@ class Run:
 
     def redrive(self) -> None:
         """Have all parked messages delivered to the function."""
-        self.waiting += [(PARKED, text) for text in self.realm.parked]
-        self.realm.parked.clear()
+        self.waiting += [(PARKED, text) for text in self.parked]
+        self.parked.clear()
 
     def deliver(self, condition: Condition) -> None:
         """Deliver each waiting message once."""
-        self.realm.condition = condition
-        self.realm.arrange()
+        self.condition = condition
+        self._arrange()
         for queue, body in [*self.waiting]:
             self._deliver(queue, body)
 
     def _deliver(self, queue: str, body: Any) -> None:
-        before, parked_before = self.realm.dispatched.copy(), len(self.realm.parked)
+        before, parked_before = self.dispatched.copy(), len(self.parked)
         try:
             answer = self.function(direct(message("m", body, queue)))
         except DeliveriesFailedError:
@@ -167,61 +149,59 @@ class Run:
         else:
             assert answer is None
             self.waiting.remove((queue, body))
-        self.realm.receive()
-        now = Counter(self.realm.entry)
-        new = self.realm.dispatched - before
+        self._receive()
+        now = Counter(self.entry)
+        new = self.dispatched - before
         # Nothing runs more often than the entry lists it.
         assert not new - now - Counter(n=1)
-        assert self.realm.dispatched["n"] <= 1
+        assert self.dispatched["n"] <= 1
         for job_id in new:
-            assert job_id == "n" or self.realm.dispatched[job_id] <= now[job_id]
-        is_gone = self.realm.condition.is_entry_gone
+            assert job_id == "n" or self.dispatched[job_id] <= now[job_id]
+        is_gone = self.condition.is_entry_gone
         if queue == PARKED and is_gone:
             assert (queue, body) in self.waiting
         elif queue == PARKED or not self.is_taken_over:
             self.last = Counter() if is_gone else now  # nobody wants it of a new event
-        self.is_taken_over |= bool(self.realm.parked)
+        self.is_taken_over |= bool(self.parked)
         self._check_parked(queue, body, parked_before, new)
         self._check_nothing_is_lost()
 
     def _check_parked(self, queue: str, body: Any, parked_before: int, new: Counter[str]) -> None:
         """Check that one message is parked for the event, and that a redrive makes it narrower."""
-        added = [json.loads(text)["parked"] for text in self.realm.parked[parked_before:]]
+        added = [json.loads(text)["parked"] for text in self.parked[parked_before:]]
         assert len(added) <= 1
         is_waiting = (queue, body) in self.waiting
         if queue == PARKED and added:
             assert not is_waiting
             assert len(added[0]["done"]) > len(json.loads(body)["parked"]["done"])
-        messages = len(self.realm.parked) + sum(each == PARKED for each, _ in self.waiting)
+        messages = len(self.parked) + sum(each == PARKED for each, _ in self.waiting)
         assert messages <= 1
         for each in added:
             done = Counter(each["done"])
-            assert done == self.realm.dispatched - Counter(n=1)
+            assert done == self.dispatched - Counter(n=1)
             assert each["reasons"]
             at_fault = Counter(reason.get("job_id") for reason in each["reasons"])
             for job_id, number in at_fault.items():
                 # A job is at fault or done, and not more often than the entry lists it.
-                assert job_id is None or number + done[job_id] <= self.realm.entry.count(job_id)
+                assert job_id is None or number + done[job_id] <= self.entry.count(job_id)
         if queue == PARKED and not is_waiting and not added:
             assert new or self._is_complete()
 
     def _is_complete(self) -> bool:
-        return not self.last - self.realm.dispatched
+        return not self.last - self.dispatched
 
     def _check_nothing_is_lost(self) -> None:
         """Check that each job of the entry ran, or that a message still stands for it."""
-        if not (self.waiting or self.realm.parked):
+        if not (self.waiting or self.parked):
             assert self._is_complete()
-            assert self.realm.dispatched["n"] == 1
+            assert self.dispatched["n"] == 1
 
     def finish(self) -> None:
         """Mend everything, and check that it ends."""
         for _ in range(3):
             self.redrive()
-            self.deliver(ALL_IS_WELL)
-        assert not self.waiting
-        assert not self.realm.parked
-        assert self._is_complete()
+            self.deliver(Condition())
+        assert (self.waiting, self.parked, self._is_complete()) == ([], [], True)
 
 
 EDITS: Final = {
@@ -247,7 +227,7 @@ def two_rounds(
     """Carry out an event in a condition, edit the entry, and carry out in another condition."""
     run = Run()
     run.deliver(first)
-    run.realm.entry = [*edit]
+    run.entry = edit
     if is_new_instance:
         run.renew_instance()
     run.redrive()
@@ -266,7 +246,7 @@ class TestTwoRounds:
     def test_every_outcome_of_three_jobs(self, first: tuple[str, ...]) -> None:
         for second in EVERY_OUTCOME:
             run = two_rounds(Condition(first), JOBS, Condition(second))
-            assert run.realm.dispatched == Counter("abcn")
+            assert run.dispatched == Counter("abcn")
 
     @pytest.mark.parametrize("edit", EDITS.values(), ids=EDITS)
     def test_every_edit_between(self, edit: str) -> None:
@@ -302,14 +282,14 @@ class TestTwoRounds:
             if second.is_entry_broken:
                 _check_edited(run, first, edit)
         run = two_rounds(Condition(is_entry_broken=True), edit, second)
-        assert run.realm.dispatched == Counter(edit + "n")
+        assert run.dispatched == Counter(edit + "n")
 
 
 def _check_edited(run: Run, first: tuple[str, ...], edit: str) -> None:
     """Check that a job ran as often as any version of the entry listed it, where it could."""
     ran = Counter(job for job, outcome in zip(JOBS, first, strict=True) if outcome == OK)
     is_done = ran == Counter(JOBS)
-    assert run.realm.dispatched == (ran if is_done else ran | Counter(edit)) + Counter(n=1)
+    assert run.dispatched == (ran if is_done else ran | Counter(edit)) + Counter(n=1)
 
 
 outcomes = st.sampled_from(OUTCOMES)
@@ -322,14 +302,7 @@ conditions = st.builds(
     is_parking_failing=st.sampled_from([False, False, True]),
 )
 entries = st.text("abcxy", min_size=1, max_size=5)
-steps = st.lists(
-    st.one_of(
-        conditions,
-        entries,
-        st.sampled_from(["redrive", "new instance"]),
-    ),
-    max_size=12,
-)
+steps = st.lists(conditions | entries | st.sampled_from(["redrive", "new instance"]), max_size=12)
 
 
 @settings(max_examples=examples(300), deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -346,6 +319,6 @@ def test_any_order(entry: str, first: Condition, rest: Iterable[Any]) -> None:
             case "new instance":
                 run.renew_instance()
             case _:
-                run.realm.entry = [*step]
-    event("parked" if run.realm.parked else "waiting" if run.waiting else "done")
+                run.entry = step
+    event("parked" if run.parked else "waiting" if run.waiting else "done")
     run.finish()

@@ -43,35 +43,8 @@ from .faults import (
 from .queues import Message, Queue
 from .tables import Item, Keys, Table
 
-__all__ = [
-    "ACCOUNT",
-    "DENIED",
-    "KEY_DENIED",
-    "LOST_REPLY",
-    "OPERATIONS",
-    "READS_THROTTLED",
-    "REGION",
-    "RESET",
-    "SERVER_ERROR",
-    "THROTTLED",
-    "Answer",
-    "Aws",
-    "Call",
-    "CannedRealm",
-    "Endpoint",
-    "EntryRefusal",
-    "Fault",
-    "Faults",
-    "Held",
-    "Item",
-    "Keys",
-    "Message",
-    "Operation",
-    "Partial",
-    "Queue",
-    "Refusal",
-    "RefusedError",
-    "Request",
-    "Reset",
-    "Table",
-]
+__all__ = ["ACCOUNT", "REGION", "Answer", "Aws", "CannedRealm", "Endpoint", "Operation", "Request"]
+__all__ += ["OPERATIONS", "Item", "Keys", "Message", "Queue", "Table"]
+__all__ += ["Call", "EntryRefusal", "Fault", "Faults", "Held", "Partial", "Refusal", "RefusedError"]
+__all__ += ["DENIED", "KEY_DENIED", "LOST_REPLY", "READS_THROTTLED", "RESET", "SERVER_ERROR"]
+__all__ += ["THROTTLED", "Reset"]

@@ -24,7 +24,6 @@ from .faults import (
     Reset,
     ResetError,
     invalid,
-    refuse,
 )
 from .queues import MAX_MESSAGE_BYTES, Queue, check_name
 from .tables import Item, Keys, Table
@@ -40,10 +39,7 @@ OPERATIONS: Final[dict[str, Operation]] = {}
 
 
 def operation(function: Operation) -> Operation:
-    """Register a function as the operation of its name: `get_item` is ``GetItem``.
-
-    It is called with a lock held, so that each is atomic.
-    """
+    """Register a function as the operation of its name: `get_item` is ``GetItem``."""
     OPERATIONS["".join(map(str.capitalize, function.__name__.split("_")))] = function
     return function
 
@@ -65,7 +61,6 @@ def _keys(schema: list[dict[str, str]]) -> Keys:
 
 @operation
 def put_item(aws: Aws, request: Request) -> Answer:
-    """Put an item."""
     table, item = aws.table(request), request["Item"]
     table.keys.check_whole({name: item[name] for name in table.keys.names if name in item})
     for keys in table.indexes.values():
@@ -76,7 +71,6 @@ def put_item(aws: Aws, request: Request) -> Answer:
 
 @operation
 def delete_item(aws: Aws, request: Request) -> Answer:
-    """Delete an item, if there is one."""
     table = aws.table(request)
     if table.get(request["Key"]):
         table.remove(*table.key_of(request["Key"]))
@@ -85,20 +79,17 @@ def delete_item(aws: Aws, request: Request) -> Answer:
 
 @operation
 def get_item(aws: Aws, request: Request) -> Answer:
-    """Return an item, if there is one."""
     item = aws.table(request).get(request["Key"])
     return {"Item": item} if item else {}
 
 
 @operation
 def update_item(aws: Aws, request: Request) -> Answer:
-    """Write to an item where a condition holds."""
     return aws.table(request).update(request)
 
 
 @operation
 def query(aws: Aws, request: Request) -> Answer:
-    """Return the items of a partition, by pages."""
     table = aws.table(request)
     keys = table.indexes[request["IndexName"]] if "IndexName" in request else table.keys
     wanted = _wanted(request)
@@ -133,14 +124,12 @@ def _wanted(request: Request) -> Item:
 
 @operation
 def create_queue(aws: Aws, request: Request) -> Answer:
-    """Make a queue."""
     aws.add_queue(request["QueueName"])
     return aws.perform("GetQueueUrl", request)
 
 
 @operation
 def get_queue_url(aws: Aws, request: Request) -> Answer:
-    """Return the URL of a queue."""
     name = request["QueueName"]
     check_name(name)
     aws.find_queue(name)
@@ -149,14 +138,12 @@ def get_queue_url(aws: Aws, request: Request) -> Answer:
 
 @operation
 def send_message_batch(aws: Aws, request: Request) -> Answer:
-    """Send messages to a queue."""
     queue = aws.find_queue(request["QueueUrl"].rpartition("/")[2])
     return queue.send(request.get("Entries", []), aws.refused_entries)
 
 
 @operation
 def head_object(aws: Aws, request: Request) -> Answer:
-    """Return the headers of an object of S3."""
     place = (request["Bucket"], request["Key"], request.get("VersionId"))
     if place not in aws.objects:
         raise RefusedError("404", "Not Found", status=404)
@@ -188,7 +175,7 @@ class Aws:
         self.refused_entries: Mapping[int, EntryRefusal] = {}
         """Of the batch that is being sent."""
         self._lock = threading.RLock()
-        self._faults: Faults = _no_fault
+        self._faults: Faults = lambda _: None
         self._held: list[Held] = []
 
     @functools.cached_property
@@ -204,7 +191,7 @@ class Aws:
             for kept in (self._held, self.tables, self.queues, self.objects, self.log, self.calls):
                 kept.clear()
             self.operations = dict(OPERATIONS)
-            self._faults = _no_fault
+            self._faults = lambda _: None
 
     def forget_calls(self) -> None:
         """Count from 0 again."""
@@ -238,28 +225,16 @@ class Aws:
             )
 
     def table(self, request: Request) -> Table:
-        """Return the table that a request names.
-
-        Raises:
-            RefusedError: There is none.
-        """
-        try:
-            return self.tables[request["TableName"]]
-        except KeyError:
-            raise RefusedError(
-                "ResourceNotFoundException", "Requested resource not found"
-            ) from None
+        """Return the table that a request names."""
+        if request["TableName"] not in self.tables:
+            raise RefusedError("ResourceNotFoundException", "Requested resource not found")
+        return self.tables[request["TableName"]]
 
     def find_queue(self, name: str) -> Queue:
-        """Return the queue of a name.
-
-        Raises:
-            RefusedError: There is none.
-        """
-        try:
-            return self.queues[name]
-        except KeyError:
-            raise RefusedError("QueueDoesNotExist", "The specified queue does not exist.") from None
+        """Return the queue of a name."""
+        if name not in self.queues:
+            raise RefusedError("QueueDoesNotExist", "The specified queue does not exist.")
+        return self.queues[name]
 
     def call(self, name: str, request: Request) -> Answer:
         """Carry out a call, or what goes wrong with it.
@@ -287,7 +262,7 @@ class Aws:
         self.refused_entries = {}
         match fault:
             case (Refusal() as refusal) | Held(refusal=Refusal() as refusal):
-                raise refuse(refusal)
+                raise RefusedError(refusal.code, refusal.message, refusal.more, refusal.status)
             case Reset():
                 if fault == LOST_REPLY:
                     with suppress(RefusedError):
@@ -298,18 +273,10 @@ class Aws:
         return self.perform(call.operation, call.request)
 
     def perform(self, name: str, request: Request) -> Answer:
-        """Carry out a call that is already counted.
-
-        Raises:
-            RefusedError: The service refuses it.
-        """
+        """Carry out a call that is already counted."""
         if name not in self.operations:
             raise RefusedError("UnknownOperationException", name)
         return self.operations[name](self, request)
-
-
-def _no_fault(_: Call) -> None:
-    return None
 
 
 class CannedRealm:
@@ -318,12 +285,9 @@ class CannedRealm:
     def __init__(self, aws: Aws, name: str, workers: Iterable[str]) -> None:
         self._aws = aws
         self.name = name
-        self.triggers = Table(
-            Keys("trigger_id"), indexes={"s3trigger-index": Keys("bucket", "prefix")}
-        )
-        self.jobs = Table(Keys("job_id"))
-        aws.tables[f"lava.{name}.s3triggers"] = self.triggers
-        aws.tables[f"lava.{name}.jobs"] = self.jobs
+        index = {"s3trigger-index": Keys("bucket", "prefix")}
+        self.triggers = aws.tables[f"lava.{name}.s3triggers"] = Table(Keys("trigger_id"), index)
+        self.jobs = aws.tables[f"lava.{name}.jobs"] = Table(Keys("job_id"))
         for worker in workers:
             aws.add_queue(f"lava-{name}-{worker}")
 

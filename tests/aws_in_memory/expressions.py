@@ -21,18 +21,10 @@ Condition = Callable[[Item, Given], bool]
 Clause = tuple[str, Callable[[Value | None, Given], Value | None]]
 """The ``#name`` of an attribute, and what returns its value from that before."""
 
-_PARAMETERS: Final = frozenset(
-    [
-        "TableName",
-        "Key",
-        "UpdateExpression",
-        "ConditionExpression",
-        "ExpressionAttributeNames",
-        "ExpressionAttributeValues",
-        "ReturnValues",
-        "ReturnValuesOnConditionCheckFailure",
-    ]
-)
+_PARAMETERS: Final = {
+    *("TableName", "Key", "UpdateExpression", "ConditionExpression", "ExpressionAttributeNames"),
+    *("ExpressionAttributeValues", "ReturnValues", "ReturnValuesOnConditionCheckFailure"),
+}
 
 
 def update(item: Item | None, request: Mapping[str, Any]) -> tuple[Item, dict[str, Any]]:
@@ -41,9 +33,6 @@ def update(item: Item | None, request: Mapping[str, Any]) -> tuple[Item, dict[st
     Args:
         item: The item as it is, if there is one.
         request: The parameters of ``UpdateItem``.
-
-    Raises:
-        RefusedError: The request is refused, or its condition does not hold.
     """
     if unknown := request.keys() - _PARAMETERS:
         raise invalid(f"parameters that are not known here: {sorted(unknown)}")
@@ -150,22 +139,18 @@ class _Parser:
     def _test(self) -> Condition:
         for function, is_there in (("attribute_exists", True), ("attribute_not_exists", False)):
             if self.takes(function):
-                self.require("(")
-                name = self.word("#")
+                name = self.word("#", "(")
                 self.require(")")
                 return lambda item, given: (given[name] in item) is is_there
-        if self.takes("contains"):
-            self.require("(")
-            name = self.word("#")
-            self.require(",")
-            sought = self.word(":")
+        compare = _contains if self.takes("contains") else _equal
+        name = self.word("#", "(" if compare is _contains else "")
+        if compare is _contains:
+            sought = self.word(":", ",")
             self.require(")")
-            return lambda item, given: _contains(item.get(given[name]), given[sought])
-        name = self.word("#")
-        compare = _equal if self.takes("=") else _at_most
-        if compare is _at_most:
-            self.require("<=")
-        sought = self.word(":")
+        elif self.takes("="):
+            sought = self.word(":")
+        else:
+            compare, sought = _at_most, self.word(":", "<=")
         return lambda item, given: compare(item.get(given[name]), given[sought])
 
     def clauses(self) -> list[Clause]:
@@ -182,9 +167,7 @@ class _Parser:
         return found
 
     def _set(self) -> Clause:
-        name = self.word("#")
-        self.require("=")
-        value = self.word(":")
+        name, value = self.word("#"), self.word(":", "=")
         return name, lambda _, given: given[value]
 
     def _remove(self) -> Clause:
@@ -204,7 +187,9 @@ class _Parser:
         if not self.takes(word):
             raise invalid(f"Syntax error, at {self._words[-1:]}: {word!r} should be there")
 
-    def word(self, mark: str) -> str:
+    def word(self, mark: str, after: str = "") -> str:
+        if after:
+            self.require(after)
         if not self._words or self._words[-1][0] != mark:
             raise invalid(f"Syntax error, at {self._words[-1:]}: a {mark}word should be there")
         return self._words.pop()

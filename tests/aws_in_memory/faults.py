@@ -111,8 +111,3 @@ class ResetError(Exception):
 def invalid(message: str) -> RefusedError:
     """Return the error with which DynamoDB refuses a request that makes no sense."""
     return RefusedError("ValidationException", message)
-
-
-def refuse(refusal: Refusal) -> RefusedError:
-    """Return the error for a refusal."""
-    return RefusedError(refusal.code, refusal.message, refusal.more, refusal.status)

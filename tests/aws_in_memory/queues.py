@@ -22,11 +22,7 @@ _NOT_ALLOWED: Final = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010
 
 
 def check_name(name: str) -> None:
-    """Refuse what cannot be the name of a queue.
-
-    Raises:
-        RefusedError: It cannot.
-    """
+    """Refuse what cannot be the name of a queue."""
     if not _NAME.fullmatch(name):
         raise RefusedError("InvalidParameterValue", "1 to 80 letters, digits, hyphens, underscores")
 
@@ -67,23 +63,15 @@ class Queue:
         Args:
             entries: The entries of the batch.
             refused: Those to refuse whatever they hold, by their place.
-
-        Raises:
-            RefusedError: The batch is refused whole.
         """
         _check_batch(entries)
         answer: dict[str, list[dict[str, Any]]] = {}
         for number, entry in enumerate(entries):
             text = entry["MessageBody"]
             if refusal := refused.get(number) or self._refusal(text, entry.get("DelaySeconds", 0)):
-                answer.setdefault("Failed", []).append(
-                    {
-                        "Id": entry["Id"],
-                        "Code": refusal.code,
-                        "Message": refusal.message,
-                        "SenderFault": refusal.is_senders_fault,
-                    }
-                )
+                failed = {"Id": entry["Id"], "Code": refusal.code, "Message": refusal.message}
+                failed["SenderFault"] = refusal.is_senders_fault
+                answer.setdefault("Failed", []).append(failed)
                 continue
             self.messages.append(Message(text, entry.get("DelaySeconds", 0)))
             digest = hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()

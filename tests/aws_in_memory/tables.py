@@ -4,6 +4,7 @@ import bisect
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any, Final, NamedTuple
 
 from .expressions import Value, update
@@ -33,11 +34,7 @@ class Keys:
         return (self.partition, self.sort) if self.sort else (self.partition,)
 
     def check(self, values: Mapping[str, Value]) -> None:
-        """Refuse what DynamoDB refuses as the values of these keys.
-
-        Raises:
-            RefusedError: A value is refused.
-        """
+        """Refuse what DynamoDB refuses as the values of these keys."""
         for name, value in values.items():
             text = value.get("S")
             is_sort = name == self.sort
@@ -50,11 +47,7 @@ class Keys:
                 raise invalid(f"Size of {name} has exceeded the maximum size limit of {most}")
 
     def check_whole(self, key: Mapping[str, Value]) -> None:
-        """Refuse what is not the whole key of an item.
-
-        Raises:
-            RefusedError: A key attribute is missing, too many or refused.
-        """
+        """Refuse what is not the whole key of an item."""
         if set(key) != set(self.names):
             raise invalid("The provided key element does not match the schema")
         self.check(key)
@@ -126,11 +119,7 @@ class Table:
         return item
 
     def update(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        """Write to an item where a condition holds: the operation ``UpdateItem``.
-
-        Raises:
-            RefusedError: The request is refused, or its condition does not hold.
-        """
+        """Write to an item where a condition holds: the operation ``UpdateItem``."""
         self.keys.check_whole(request["Key"])
         before = self.items.get(self.key_of(request["Key"]))
         after, answer = update(before, request)
@@ -153,11 +142,11 @@ class Table:
         first, end = 0, len(found)
         if keys.sort in wanted:
             text = wanted[keys.sort]["S"]
-            first = bisect.bisect_left(found, text, key=_first)
-            end = bisect.bisect_right(found, text, key=_first)
+            first = bisect.bisect_left(found, text, key=lambda placed: placed.place[0])
+            end = bisect.bisect_right(found, text, key=lambda placed: placed.place[0])
         if start:
             after = tuple(start[name]["S"] for name in names)
-            first = max(first, bisect.bisect_right(found, after, key=_place))
+            first = max(first, bisect.bisect_right(found, after, key=attrgetter("place")))
         most = min(limit or end + 1, self.page or end + 1)
         items: list[Item] = []
         size = 0
@@ -186,17 +175,9 @@ class Table:
                     placed = _Placed(place, item, size_of_item(item))
                     partitions.setdefault(item[keys.partition]["S"], []).append(placed)
             for found in partitions.values():
-                found.sort(key=_place)
+                found.sort(key=attrgetter("place"))
             self._partitions[keys] = partitions
         return self._partitions[keys]
-
-
-def _place(placed: _Placed) -> tuple[str, ...]:
-    return placed.place
-
-
-def _first(placed: _Placed) -> str:
-    return placed.place[0]
 
 
 def size_of(value: Mapping[str, Any]) -> int:

@@ -16,14 +16,6 @@ TTL: Final = 30.0
 EVENT: Final = s3_event("a/b/c", record={"s3": {"object": {"sequencer": "1"}}})
 
 
-ANOTHER: Final = pytest.mark.parametrize(
-    "change",
-    [{"bucket": "b"}, {"key": "a/b/d"}, {"size": 11}, {"event_type": "ObjectCreated:Copy"}],
-    ids=lambda change: next(iter(change)),
-)
-"""Changes that make it another event."""
-
-
 @pytest.fixture(name="recent")
 def _recent(clock: Clock) -> RecentEvents:
     recent = RecentEvents(10, TTL, clock)
@@ -97,7 +89,11 @@ def test_a_completed_event_is_forgotten_with_its_invocation(
 class TestDigest:
     """The shared table's partition key is the same for duplicates, and for no other event."""
 
-    @ANOTHER
+    @pytest.mark.parametrize(
+        "change",
+        [{"bucket": "b"}, {"key": "a/b/d"}, {"size": 11}, {"event_type": "ObjectCreated:Copy"}],
+        ids=lambda change: next(iter(change)),
+    )
     def test_another_event_has_another_digest(self, change: dict[str, Any]) -> None:
         assert dedup_digest(dataclasses.replace(EVENT, **change)) != dedup_digest(EVENT)
 

@@ -3,7 +3,6 @@
 import dataclasses
 import json
 import logging
-from collections import Counter
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -15,26 +14,14 @@ from lava_s3trigger.dedup.protocol import Admission, Duplicates, Verdict
 from lava_s3trigger.dedup.table import ClaimTable
 from lava_s3trigger.events import S3Event
 from lava_s3trigger.log import LOGGER
-from lava_s3trigger.sent import SentRecord
-from tests.aws_in_memory import OPERATIONS, RESET, Aws, Call, Keys, Table
+from tests.aws_in_memory import OPERATIONS, RESET, Aws, Keys, Table
 from tests.clock import Clock
+from tests.context import Context
 
 from .test_memory import EVENT, TTL
+from .test_table import sent
 
 DUPLICATE: Final = Admission(is_duplicate=True)
-
-
-def nothing() -> None:
-    """Do nothing."""
-
-
-def sent(*job_ids: str) -> SentRecord:
-    """Return a record of jobs that trigger t dispatched."""
-    return SentRecord(jobs=Counter(("t", job_id) for job_id in job_ids))
-
-
-FAILED: Final = sent()
-"""What was carried out for an event that failed at once."""
 
 
 def complete(instance: Duplicates, *admissions: Admission) -> None:
@@ -42,14 +29,11 @@ def complete(instance: Duplicates, *admissions: Admission) -> None:
     instance.settle([(EVENT, each, None) for each in admissions], UNLIMITED)
 
 
-@pytest.mark.parametrize(("is_on", "expected"), [(False, False), (True, True)], ids=["off", "on"])
-def test_without_a_table_the_setting_tells_whether_it_is_on(
-    clock: Clock, *, is_on: bool, expected: bool
-) -> None:
+@pytest.mark.parametrize("is_on", [False, True], ids=["off", "on"])
+def test_without_a_table_the_setting_tells_whether_it_is_on(clock: Clock, *, is_on: bool) -> None:
     duplicates = Duplicates(RecentEvents(0, TTL, clock), is_on=is_on)
 
-    assert duplicates.is_on is expected
-    assert duplicates.settle_seconds == 0.0
+    assert (duplicates.is_on, duplicates.settle_seconds) == (is_on, 0.0)
 
 
 class Fleet:
@@ -65,7 +49,7 @@ class Fleet:
         self.table = self.aws.tables["claims"] = Table(Keys("id"))
         self.now = 1_000_000.0
         self.waits: list[float] = []
-        self.meanwhile: Callable[[], object] = nothing
+        self.meanwhile: Callable[[], object] = int
 
     def instance(self, table: str = "claims", size: int = 0) -> Duplicates:
         claims = ClaimTable(self.aws.client, table, TTL, now=lambda: self.now)
@@ -157,18 +141,16 @@ class TestTable:
         assert again.claim.sent == sent("d1")
 
     def test_a_returning_delivery_is_recorded_if_time_is_left(self, fleet: Fleet) -> None:
-        left, taken = [300.0], [0.0]
+        context, taken = Context(), [0.0]
 
-        def take_time(_: Call) -> None:
-            left[0] -= taken[0]
+        def take_time(_: object) -> None:
+            context.left -= taken[0]
 
-        deadline = Deadline(lambda: left[0])
         admit(fleet.instance(), "A")
         fleet.aws.fail(take_time)
         for owner, seconds in (("B", 299.0), ("C", 0.0)):
-            left[0], taken[0] = 300.0, seconds
-
-            fleet.instance().admit([(EVENT, owner)], deadline)
+            context.left, taken[0] = 300.0, seconds
+            fleet.instance().admit([(EVENT, owner)], Deadline(lambda: context.left))
 
         [item] = fleet.table.items.values()
         assert item["returning"] == {"SS": ["C"]}
@@ -228,24 +210,22 @@ class TestTableCalls:
         assert fleet.waits == []
 
     def test_nothing_is_claimed_out_of_time(self, fleet: Fleet) -> None:
-        left = [300.0]
-        deadline = Deadline(lambda: left[0])
-        left[0] = 20.0
+        context = Context()
+        deadline = Deadline(lambda: context.left)
+        context.left = 20.0
 
         [admission] = fleet.instance().admit([(EVENT, "m-1")], deadline)
 
-        assert admission == Admission(
-            failure=("out_of_time", "too little time left to claim the event")
-        )
+        assert admission.failure == ("out_of_time", "too little time left to claim the event")
         assert not fleet.table.items
 
     def test_with_too_little_time_the_lease_is_left_to_expire(self, fleet: Fleet) -> None:
-        left = [300.0]
-        deadline = Deadline(lambda: left[0])
+        context = Context()
+        deadline = Deadline(lambda: context.left)
         one, two = fleet.instance(), fleet.instance()
         [admission] = one.admit([(EVENT, "m-1")], deadline)
 
-        left[0] = 1.0
+        context.left = 1.0
         one.settle([(EVENT, admission, None)], deadline)
 
         reason = "too little time left; the lease will expire"

@@ -1,34 +1,22 @@
 """The memory that all instances share: docs/duplicates.md. Its model is in test_model."""
 
 import itertools
-import json
 from collections import Counter
-from collections.abc import Callable
 from typing import Any, Final
 
 import pytest
 from mypy_boto3_dynamodb import DynamoDBClient
 
 from lava_s3trigger.dedup.protocol import Verdict
-from lava_s3trigger.dedup.table import KEPT_SECONDS, MAX_SET_BYTES, ClaimTable
-from lava_s3trigger.errors import DeliveriesFailedError
-from lava_s3trigger.log import LOGGER
+from lava_s3trigger.dedup.table import MAX_SET_BYTES, ClaimTable
+from lava_s3trigger.handler import Function
 from lava_s3trigger.sent import SentRecord
-from tests.aws_in_memory import (
-    DENIED,
-    LOST_REPLY,
-    RESET,
-    Endpoint,
-    Fault,
-    Faults,
-    Item,
-    Keys,
-    Table,
-)
+from tests.aws_in_memory import Endpoint, Item, Keys, Table, faults
 from tests.build import direct, messages, record
 from tests.clock import Clock
 from tests.context import Context
-from tests.function.harness import Harness
+from tests.function.harness import Harness, fails
+from tests.tables import cases
 from tools.local.server import LocalAws
 
 pytestmark = pytest.mark.usefixtures("ample_time")
@@ -109,29 +97,25 @@ WORK, DUPLICATE, BUSY, UNKNOWN = Verdict.WORK, Verdict.DUPLICATE, Verdict.BUSY, 
 class TestClaim:
     """The table decides which delivery handles an event."""
 
-    @pytest.mark.parametrize(
+    @cases(
         ("before", "verdict", "known"),
-        [
-            pytest.param(None, WORK, [], id="new"),
-            pytest.param(item("claimed", "mine", NOW + 1), BUSY, [], id="claimed-for-itself"),
-            pytest.param(item("claimed", "other", NOW + 1), BUSY, [], id="claimed-for-another"),
-            pytest.param(item("claimed", "mine", NOW), WORK, [], id="its-lease-has-run-out"),
-            pytest.param(item("claimed", "other", NOW), WORK, [], id="a-lease-runs-out-just-now"),
-            pytest.param(item("claimed", "other", NOW - 1), WORK, [], id="a-lease-has-run-out"),
-            pytest.param(
-                item("claimed", "other", NOW - 1, "d1"), WORK, ["d1"], id="it-had-failed-before"
-            ),
-            pytest.param(item("done", "mine", NOW + 1), DUPLICATE, [], id="done-by-itself"),
-            pytest.param(item("done", "mine", NOW - DAY), DUPLICATE, [], id="done-by-itself-ago"),
-            pytest.param(item("done", "other", NOW + 1), DUPLICATE, [], id="done-within-the-ttl"),
-            pytest.param(item("done", "other", NOW), WORK, [], id="done-at-the-end-of-the-ttl"),
-            pytest.param(item("done", "other", NOW - 1), WORK, [], id="done-before-the-ttl"),
-            pytest.param(item("failed", "mine", 0), WORK, [], id="failed"),
-            pytest.param(item("failed", "mine", 0, "d1"), WORK, ["d1"], id="failed-in-part"),
-            pytest.param(
-                item("failed", "other", 0, "d1", "d2"), WORK, ["d1", "d2"], id="anothers-failed"
-            ),
-        ],
+        {
+            "new": (None, WORK, []),
+            "claimed-for-itself": (item("claimed", "mine", NOW + 1), BUSY, []),
+            "claimed-for-another": (item("claimed", "other", NOW + 1), BUSY, []),
+            "its-lease-has-run-out": (item("claimed", "mine", NOW), WORK, []),
+            "a-lease-runs-out-just-now": (item("claimed", "other", NOW), WORK, []),
+            "a-lease-has-run-out": (item("claimed", "other", NOW - 1), WORK, []),
+            "it-had-failed-before": (item("claimed", "other", NOW - 1, "d1"), WORK, ["d1"]),
+            "done-by-itself": (item("done", "mine", NOW + 1), DUPLICATE, []),
+            "done-by-itself-ago": (item("done", "mine", NOW - DAY), DUPLICATE, []),
+            "done-within-the-ttl": (item("done", "other", NOW + 1), DUPLICATE, []),
+            "done-at-the-end-of-the-ttl": (item("done", "other", NOW), WORK, []),
+            "done-before-the-ttl": (item("done", "other", NOW - 1), WORK, []),
+            "failed": (item("failed", "mine", 0), WORK, []),
+            "failed-in-part": (item("failed", "mine", 0, "d1"), WORK, ["d1"]),
+            "anothers-failed": (item("failed", "other", 0, "d1", "d2"), WORK, ["d1", "d2"]),
+        },
     )
     def test_the_verdict_follows_the_stored_item(
         self, before: Item | None, verdict: Verdict, known: list[str], table: Shared
@@ -163,6 +147,7 @@ class TestClaim:
     def test_an_item_is_kept_for_a_day_or_the_ttl(
         self, ttl: float, expected: int, table: Shared
     ) -> None:
+        """So it is kept longer than Lambda retries, which is 6 hours."""
         table.put(None)
         claims = table.claims(ttl=ttl)
 
@@ -172,10 +157,6 @@ class TestClaim:
             assert found
             assert found["expires"] == {"N": str(int(NOW) + expected)}
             settle(claim)
-
-    def test_an_item_is_kept_longer_than_lambda_retries(self) -> None:
-        # https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html
-        assert KEPT_SECONDS > 6 * 3600
 
 
 class TestSettling:
@@ -195,15 +176,15 @@ class TestSettling:
             "expires": {"N": str(int(NOW + 2 + DAY))},
         }
 
-    @pytest.mark.parametrize(
+    @cases(
         ("before", "now", "expected"),
-        [
-            pytest.param([], [], [], id="nothing"),
-            pytest.param([], ["d2", "d1"], ["d1", "d2"], id="now"),
-            pytest.param(["d1"], [], ["d1"], id="before"),
-            pytest.param(["d1"], ["d2"], ["d1", "d2"], id="one-before-and-one-now"),
-            pytest.param(["d1"], ["d1", "d2"], ["d1", "d2"], id="the-same-again"),
-        ],
+        {
+            "nothing": ([], [], []),
+            "now": ([], ["d2", "d1"], ["d1", "d2"]),
+            "before": (["d1"], [], ["d1"]),
+            "one-before-and-one-now": (["d1"], ["d2"], ["d1", "d2"]),
+            "the-same-again": (["d1"], ["d1", "d2"], ["d1", "d2"]),
+        },
     )
     def test_a_failed_claim_is_stored_with_its_dispatches(
         self, before: list[str], now: list[str], expected: list[str], table: Shared
@@ -216,16 +197,14 @@ class TestSettling:
 
         assert table.item() == item("failed", "mine", 0, *expected) | {"token": {"S": claim.token}}
 
-    @pytest.mark.parametrize(
+    @cases(
         ("record", "texts"),
-        [
-            pytest.param(sent("a", "a", "b"), ['["t", "a", 2]', '["t", "b", 1]'], id="counts"),
-            pytest.param(
-                sent("a", parked=("u",)), ['["t", "a", 1]', '["u", null, 1]'], id="parked"
-            ),
-            pytest.param(sent('"\n\ud800'), ['["t", "\\"\\n\\ud800", 1]'], id="any text"),
-            pytest.param(sent(*"abcdefghijk"), facts(*"abcdefghijk"), id="many"),
-        ],
+        {
+            "counts": (sent("a", "a", "b"), ['["t", "a", 2]', '["t", "b", 1]']),
+            "parked": (sent("a", parked=("u",)), ['["t", "a", 1]', '["u", null, 1]']),
+            "any text": (sent('"\n\ud800'), ['["t", "\\"\\n\\ud800", 1]']),
+            "many": (sent(*"abcdefghijk"), facts(*"abcdefghijk")),
+        },
     )
     def test_a_sent_record_is_read_back(
         self, record: SentRecord, texts: list[str], table: Shared
@@ -278,15 +257,15 @@ class TestSettling:
         assert len((table.item() or {})["returning"]["SS"]) == 3
 
     @pytest.mark.parametrize("settle", ["confirm", "release"])
-    @pytest.mark.parametrize(
+    @cases(
         "after",
-        [
-            pytest.param(item("claimed", "mine", NOW + 1), id="claimed-by-itself"),
-            pytest.param(item("claimed", "other", NOW + 1, "d1"), id="claimed"),
-            pytest.param(item("done", "other", NOW + 1), id="done"),
-            pytest.param(item("failed", "other", 0, "d1"), id="failed"),
-            pytest.param(None, id="forgotten"),
-        ],
+        {
+            "claimed-by-itself": item("claimed", "mine", NOW + 1),
+            "claimed": item("claimed", "other", NOW + 1, "d1"),
+            "done": item("done", "other", NOW + 1),
+            "failed": item("failed", "other", 0, "d1"),
+            "forgotten": None,
+        },
     )
     def test_a_lost_claim_is_not_settled(
         self, settle: str, after: Item | None, table: Shared
@@ -314,7 +293,7 @@ def _claims(endpoint: Endpoint) -> ClaimTable:
 
 def test_a_repeated_claim_is_recognized(endpoint: Endpoint, claims: ClaimTable) -> None:
     endpoint.tables["claims"].put_item(item("failed", "other", 0, "d1"))
-    endpoint.fail({(UPDATE, 1): LOST_REPLY})
+    endpoint.fail({(UPDATE, 1): faults.LOST_REPLY})
 
     claim = claims.claim("e", "mine", LEASE)
 
@@ -326,12 +305,12 @@ def test_a_repeated_claim_is_recognized(endpoint: Endpoint, claims: ClaimTable) 
     ("fault", "reason"),
     [
         pytest.param(None, "ResourceNotFoundException", id="missing"),
-        pytest.param(DENIED, "AccessDeniedException", id="denied"),
-        pytest.param(RESET, "Connection was closed", id="no-answer"),
+        pytest.param(faults.DENIED, "AccessDeniedException", id="denied"),
+        pytest.param(faults.RESET, "Connection was closed", id="no-answer"),
     ],
 )
 def test_an_unreachable_table_is_an_unknown_verdict(
-    fault: Fault | None, reason: str, endpoint: Endpoint, claims: ClaimTable
+    fault: faults.Fault | None, reason: str, endpoint: Endpoint, claims: ClaimTable
 ) -> None:
     if fault:
         endpoint.fail({(UPDATE, None): fault})
@@ -348,116 +327,85 @@ def test_an_unreachable_table_is_an_unknown_verdict(
 # The whole function, two instances and more.
 
 
-class Fleet:
-    """Instances of the function for a realm, which share a table.
+@pytest.fixture(name="harness")
+def _harness(endpoint: Endpoint, caplog: pytest.LogCaptureFixture) -> Harness:
+    """A realm whose instances share a table; each event runs the jobs load and report."""
+    harness = Harness(endpoint, caplog)
+    harness.trigger(prefix="*", job_id=["load", "report"])
+    harness.share_claims()
+    return harness
 
-    Each event runs the jobs load and report.
-    """
 
-    def __init__(self, endpoint: Endpoint) -> None:
-        self.harness = Harness(endpoint)
-        self.harness.trigger(prefix="*", job_id=["load", "report"])
-        endpoint.tables["claims"] = Table(Keys("id"))
+def instance(harness: Harness, dedup_ttl: float = 3600.0) -> Function:
+    return harness.function(dedup_table="claims", dedup_ttl=dedup_ttl)
 
-    def instance(self, **settings: Any) -> Callable[..., dict[str, Any] | None]:
-        """Start an instance, which waits for nothing."""
-        known: dict[str, Any] = {"dedup_table": "claims", "dedup_ttl": 3600.0}
-        function = self.harness.function(**known | settings)
-        return lambda payload, request=None: function(payload, Context(60.0, request))
 
-    def sent(self) -> tuple[list[str], list[str]]:
-        """Take the dispatches, and return the keys of the objects, of each worker."""
-        core, web = self.harness.core, self.harness.web
-        found = sorted(self.harness.keys(core)), sorted(self.harness.keys(web))
-        core.take()
-        web.take()
-        return found
+def sent_keys(harness: Harness) -> list[list[str]]:
+    """Take the dispatches, and return the keys of the objects, of each worker."""
+    queues = (harness.core, harness.web)
+    return [[each.json["parameters"]["key"] for each in queue.take()] for queue in queues]
 
 
 KEY: Final = "in/1.csv"
-ONCE: Final = ([KEY], [KEY])
-NEVER: Final[tuple[list[str], list[str]]] = ([], [])
-
-
-def unanswered(operation: str, word: str) -> Faults:
-    """Return the fault that calls of an operation with a word in them have no answer."""
-    return lambda call: (
-        RESET if call.operation == operation and word in json.dumps(call.request) else None
-    )
-
-
-@pytest.fixture(name="fleet")
-def _fleet(endpoint: Endpoint) -> Fleet:
-    return Fleet(endpoint)
+ONCE: Final = [[KEY], [KEY]]
+NEVER: Final[list[list[str]]] = [[], []]
+M1: Final = messages(m1=direct(record()))
+M2: Final = messages(m2=direct(record()))
 
 
 class TestFunction:
     """Instances that share a table dispatch an event once."""
 
-    def test_the_second_instance_sends_nothing(
-        self, fleet: Fleet, caplog: pytest.LogCaptureFixture
-    ) -> None:
-        one, two = fleet.instance(), fleet.instance()
-        caplog.set_level("INFO", logger=LOGGER.name)
+    def test_the_second_instance_sends_nothing(self, harness: Harness) -> None:
+        one, two = instance(harness), instance(harness)
 
-        assert one(messages(m1=direct(record()))) is None
-        assert fleet.sent() == ONCE
-        caplog.clear()
-        assert two(messages(m2=direct(record()))) is None
+        assert (one(M1), sent_keys(harness)) == (None, ONCE)
+        assert (two(M2), sent_keys(harness)) == (None, NEVER)
 
-        assert fleet.sent() == NEVER
-        [line] = [each for each in caplog.messages if each.startswith("skipped")]
-        assert json.loads(line.removeprefix("skipped ")) == {
-            "kind": "duplicate",
-            "reason": "duplicate",
-            "message_id": "m2",
-            "bucket": "my-bucket",
-            "key": KEY,
-        }
+        duplicate = {"kind": "duplicate", "reason": "duplicate", "message_id": "m2"}
+        expected = duplicate | {"bucket": "my-bucket", "key": KEY}
+        assert harness.logged.fields("skipped") == [expected]
 
-    def test_done_events_of_a_failed_delivery_are_not_repeated(
-        self, fleet: Fleet, endpoint: Endpoint
-    ) -> None:
-        fleet.harness.trigger("other", "other", job_id="none")
-        endpoint.fail(unanswered("GetItem", '"none"'))
-        payload = direct(record())
-        payload["Records"] += direct(record("other/1.csv"))["Records"]
+    def test_done_events_of_a_failed_delivery_are_not_repeated(self, harness: Harness) -> None:
+        harness.trigger("other", "other", job_id="none")
+        harness.endpoint.fail(
+            lambda call: (
+                faults.RESET if call.request.get("Key") == {"job_id": {"S": "none"}} else None
+            )
+        )
 
         # It fails, and comes again when the TTL is over.
         for expected in (ONCE, NEVER):
-            with pytest.raises(DeliveriesFailedError):
-                fleet.instance(dedup_ttl=0.0)(payload, "request")
-            assert fleet.sent() == expected
+            payload = direct(record(), record("other/1.csv"))
+            fails(instance(harness, dedup_ttl=0.0), payload, Context(60.0, "request"))
+            assert sent_keys(harness) == expected
 
-    def test_an_event_claimed_elsewhere_fails(self, fleet: Fleet, endpoint: Endpoint) -> None:
-        two = fleet.instance()
-        answers: list[object] = []
+    def test_an_event_claimed_elsewhere_fails(self, harness: Harness) -> None:
+        two = instance(harness)
+        others: list[Function] = [two]
 
         def meanwhile(**_: Any) -> None:
             """Have the other instance handle the same event, while the first sends."""
-            if not answers:
-                answers.append(None)
-                with pytest.raises(DeliveriesFailedError, match="is being carried out"):
-                    two(messages(m2=direct(record())))
+            while others:
+                fails(others.pop(), M2)
 
-        events: Any = endpoint.clients[1].meta.events
+        events: Any = harness.endpoint.clients[1].meta.events
         events.register("before-send.sqs.SendMessageBatch", meanwhile)
         try:
-            assert fleet.instance()(messages(m1=direct(record()))) is None
+            assert (instance(harness)(M1), sent_keys(harness)) == (None, ONCE)
         finally:
             events.unregister("before-send.sqs.SendMessageBatch", meanwhile)
-        assert answers == [None]
-        assert fleet.sent() == ONCE
+        assert others == []
+        assert "is being carried out" in str(harness.logged.lines())
 
-        assert two(messages(m2=direct(record()))) is None
-        assert fleet.sent() == NEVER
+        assert (two(M2), sent_keys(harness)) == (None, NEVER)
 
 
-def test_an_event_costs_two_writes_and_a_duplicate_one(fleet: Fleet, endpoint: Endpoint) -> None:
+def test_an_event_costs_two_writes_and_a_duplicate_one(harness: Harness) -> None:
     costs = []
     for table, message_id in ((None, "m0"), ("claims", "m1"), ("claims", "m2")):
-        endpoint.forget_calls()
-        fleet.instance(dedup_table=table)(messages(**{message_id: direct(record())}))
-        costs.append(endpoint.calls[UPDATE])
+        harness.endpoint.forget_calls()
+        harness.function(dedup_table=table)(messages(**{message_id: direct(record())}))
+        costs.append(harness.endpoint.calls[UPDATE])
 
     assert costs == [0, 2, 1]

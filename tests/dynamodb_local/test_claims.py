@@ -1,23 +1,29 @@
 """The protocol of duplicates, on DynamoDB Local, and with three writers at once on both."""
 
+import contextlib
 import json
-import subprocess
-import sys
 import threading
 from collections import Counter
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from functools import partial
+from multiprocessing import get_context
 from typing import Any, Final
 
 import pytest
 
+from lava_s3trigger.aws.clients import make_clients
 from lava_s3trigger.dedup.protocol import Verdict
-from tests.build import job_entry, trigger_entry
+from lava_s3trigger.errors import DeliveriesFailedError
+from lava_s3trigger.handler import Function
+from lava_s3trigger.settings import Settings
+from tests.build import direct, job_entry, messages, record, trigger_entry
+from tests.context import Context
 from tests.dedup import test_table
 from tests.dedup.test_table import LEASE, NOW, TTL, Shared, facts, item, sent
+from tests.tables import cases
 from tools.local.realm import Realm
-from tools.local.server import LocalAws
+from tools.local.server import REGION, LocalAws
 
 from .conftest import Database
 from .server import DynamoDbLocal
@@ -27,6 +33,9 @@ pytestmark = pytest.mark.slow("needs DynamoDB Local")
 WORK, DUPLICATE, BUSY = Verdict.WORK, Verdict.DUPLICATE, Verdict.BUSY
 WRITERS: Final = 3
 ROUNDS: Final = 20
+MAX_TRIES: Final = 50
+MAX_MESSAGES: Final = 10
+KEYS: Final = [f"in/{number}.csv" for number in range(40)]
 
 
 @pytest.fixture(name="shared")
@@ -87,49 +96,36 @@ def _writers(database: Database) -> Writers:
 class TestThreeWriters:
     """Of three writers at once, one works on an event."""
 
-    @pytest.mark.parametrize(
-        ("before", "known"),
-        [
-            pytest.param(None, [], id="new"),
-            pytest.param(item("claimed", "other", NOW), [], id="lease-expired"),
-            pytest.param(item("failed", "other", 0, "d1"), ["d1"], id="failed-in-part"),
-            pytest.param(item("done", "other", NOW), [], id="ttl-expired"),
-        ],
+    @cases(
+        ("before", "known", "expected"),
+        {
+            "new": (None, [], {WORK: 1, BUSY: 2}),
+            "lease-expired": (item("claimed", "other", NOW), [], {WORK: 1, BUSY: 2}),
+            "failed-in-part": (item("failed", "other", 0, "d1"), ["d1"], {WORK: 1, BUSY: 2}),
+            "ttl-expired": (item("done", "other", NOW), [], {WORK: 1, BUSY: 2}),
+            "claimed": (item("claimed", "other", NOW + 1), [], {BUSY: 3}),
+            "done": (item("done", "other", NOW + TTL), [], {DUPLICATE: 3}),
+        },
     )
-    def test_one_of_three_claims_an_event(
-        self, before: dict[str, Any] | None, known: list[str], writers: Writers
+    def test_one_at_most_claims_an_event_and_the_others_are_noted_as_returning(
+        self,
+        before: dict[str, Any] | None,
+        known: list[str],
+        expected: dict[Verdict, int],
+        writers: Writers,
     ) -> None:
         for _ in range(ROUNDS):
             writers.shared.put(before)
 
             claims = writers.together(writers.claim)
 
-            assert Counter(claim.verdict for claim in claims) == {WORK: 1, BUSY: WRITERS - 1}
-            (mine,) = (claim for claim in claims if claim.verdict is WORK)
-            assert mine.sent == sent(*known)
+            assert Counter(claim.verdict for claim in claims) == expected
             found = writers.shared.item() or {}
-            assert found["token"] == {"S": mine.token}
-            others = {f"owner-{n}" for n, claim in enumerate(claims) if claim is not mine}
-            assert set(found["returning"]["SS"]) == others
-
-    def test_all_three_are_noted_as_returning(self, writers: Writers) -> None:
-        for _ in range(ROUNDS):
-            writers.shared.put(item("claimed", "other", NOW + 1))
-
-            claims = writers.together(writers.claim)
-
-            assert [claim.verdict for claim in claims] == [BUSY] * WRITERS
-            found = (writers.shared.item() or {})["returning"]["SS"]
-            assert sorted(found) == ["owner-0", "owner-1", "owner-2"]
-
-    def test_a_completed_event_is_a_duplicate_for_all_three(self, writers: Writers) -> None:
-        done = item("done", "other", NOW + TTL)
-        writers.shared.put(done)
-
-        claims = writers.together(writers.claim)
-
-        assert [claim.verdict for claim in claims] == [DUPLICATE] * WRITERS
-        assert writers.shared.item() == done
+            busy = {f"owner-{n}" for n, claim in enumerate(claims) if claim.verdict is BUSY}
+            assert {*found.pop("returning", {"SS": []})["SS"]} == busy
+            for mine in (claim for claim in claims if claim.verdict is WORK):
+                assert (mine.sent, {"S": mine.token}) == (sent(*known), found["token"])
+            assert WORK in expected or found == before
 
     def test_a_late_confirmation_and_two_takeovers_agree(self, writers: Writers) -> None:
         """The first writer's lease has expired when it confirms, while two others claim."""
@@ -160,57 +156,48 @@ class TestThreeWriters:
             )
 
             assert refused is None
-            working = [claim for claim in claims if claim.verdict is WORK]
+            verdicts = Counter(claim.verdict for claim in claims)
             found = writers.shared.item() or {}
             assert found["sent"] == {"SS": facts("d1")}
-            if working:
-                (mine,) = working
-                assert mine.sent == sent("d1")
-                assert found["token"] == {"S": mine.token}
+            if found["state"] == {"S": "failed"}:
+                assert verdicts == {BUSY: 2}
             else:
-                assert found["state"] == {"S": "failed"}
-                assert {claim.verdict for claim in claims} == {BUSY}
+                (mine,) = (claim for claim in claims if claim.verdict is WORK)
+                assert (mine.sent, {"S": mine.token}) == (sent("d1"), found["token"])
+
+
+def handle(started: Any, endpoints: Sequence[str], names: Sequence[str], number: int) -> int:
+    """Handle messages about all keys, until none comes again; return how many are left."""
+    options = {"region_name": REGION, "aws_access_key_id": "test", "aws_secret_access_key": "test"}
+    clients: Any = [make_clients(endpoint_url=endpoint, **options) for endpoint in endpoints]
+    settings = Settings(realm=names[0], dedup_table=names[1], dedup_ttl=3600.0)
+    function = Function(settings, clients[0][0], clients[1][1])
+    waiting = {f"{number}-{n}": direct(record(key)) for n, key in enumerate(KEYS)}
+    started.wait()
+    for _ in range(MAX_TRIES):
+        some = dict([*waiting.items()][:MAX_MESSAGES])
+        with contextlib.suppress(DeliveriesFailedError):
+            answer = function(messages(**some), Context(60.0, "request")) or {}
+            failed = {each["itemIdentifier"] for each in answer.get("batchItemFailures", ())}
+            for name in some.keys() - failed:
+                del waiting[name]
+        if not waiting:
+            break
+    return len(waiting)
 
 
 def test_each_event_is_dispatched_once(aws: LocalAws, database: Database, realm: Realm) -> None:
     shared = Shared(database.client())
-    realm.put(
-        "jobs",
-        [job_entry(f"job-{worker}", worker) for worker in ("core", "web")],
-    )
-    jobs: dict[str, Any] = {
-        "job_id": ["job-core", "job-web"],
-        "parameters": {"key": "{{ key }}"},
-    }
+    realm.put("jobs", [job_entry(f"job-{worker}", worker) for worker in ("core", "web")])
+    jobs: dict[str, Any] = {"job_id": ["job-core", "job-web"], "parameters": {"key": "{{ key }}"}}
     realm.put("s3triggers", [trigger_entry(prefix="*", **jobs)])
-    keys = [f"in/{number}.csv" for number in range(40)]
-    command = [
-        *(sys.executable, "-m", "tests.dynamodb_local.instance"),
-        *(database.endpoint, aws.endpoint, realm.name, shared.name, str(len(keys))),
-    ]
+    endpoints, names = (database.endpoint, aws.endpoint), (realm.name, shared.name)
+    spawn = get_context("spawn")
 
-    processes = [
-        subprocess.Popen(
-            [*command, str(number)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for number in range(WRITERS)
-    ]
-    for process in processes:  # all are ready before any starts
-        assert process.stdout
-        assert process.stdout.readline() == "ready\n", process.communicate()[1]
-    for process in processes:
-        assert process.stdin
-        process.stdin.write("start\n")
-        process.stdin.flush()
-    ended = [process.communicate(timeout=120) for process in processes]
+    with spawn.Manager() as manager, ProcessPoolExecutor(WRITERS, spawn) as pool:
+        at_once = partial(handle, manager.Barrier(WRITERS), endpoints, names)
+        assert [*pool.map(at_once, range(WRITERS), timeout=120)] == [0] * WRITERS
 
-    assert [process.returncode for process in processes] == [0] * WRITERS, ended
     for worker in ("core", "web"):
         received = [json.loads(message["Body"]) for message in realm.receive(worker)]
-        assert sorted(each["parameters"]["key"] for each in received) == sorted(keys)
-    sends = [int(out) for out, _ in ended]
-    assert sum(sends) == 2 * len(keys)
+        assert sorted(each["parameters"]["key"] for each in received) == sorted(KEYS)

@@ -6,36 +6,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from tests.aws_in_memory import (
-    DENIED,
-    KEY_DENIED,
-    LOST_REPLY,
-    READS_THROTTLED,
-    RESET,
-    SERVER_ERROR,
-    THROTTLED,
-    Call,
-    EntryRefusal,
-    Fault,
-    Held,
-    Partial,
-    Refusal,
-)
+from tests.aws_in_memory import Call, EntryRefusal, Fault, Held, Partial, Refusal, faults
 
-from .calls import (
-    CALLS,
-    CLAIM,
-    CONFIRM,
-    DISPATCH,
-    FIND_BY_PREFIX,
-    FIND_DEAD_LETTERS,
-    FIND_WORKERS_QUEUE,
-    NOTE,
-    PARK,
-    RELEASE,
-    CallKind,
-    subject,
-)
+from . import calls
+from .calls import CALLS, CallKind, subject
 
 SHARE: Final = 0.4
 """Share of calls that fail: often all three attempts of a call, which fails its delivery."""
@@ -59,46 +33,50 @@ class FaultKind:
 
 
 def _throttled(call: Call, _: int) -> Fault:
-    return THROTTLED if "Queue" in str(call.request.keys()) else READS_THROTTLED
+    return faults.THROTTLED if "Queue" in str(call.request.keys()) else faults.READS_THROTTLED
 
 
-def _slow(_: Call, number: int) -> Fault:
-    """A reply that comes too late; in a third of cases the work is not done."""
-    return Held(SERVER_ERROR if number % 3 == 0 else None)
-
-
-def _end(_: Call, number: int) -> Fault:
-    return RESET if number % 2 else LOST_REPLY
-
-
-def _one_refused(refusal: EntryRefusal) -> Callable[[Call, int], Fault]:
+def _refused(code: str, *, is_senders_fault: bool) -> Callable[[Call, int], Fault]:
+    refusal = EntryRefusal(code, is_senders_fault)
     return lambda call, number: Partial({number % len(call.request["Entries"]): refusal})
 
 
+ACCESS_DENIED: Final = FaultKind("access denied", lambda *_: faults.DENIED)
+PROCESS_ENDS: Final = FaultKind(
+    "process ends",
+    lambda _, number: faults.RESET if number % 2 else faults.LOST_REPLY,
+    share=0.1,
+    is_end=True,
+)
 FAULTS: Final = (
-    FaultKind("500", lambda *_: SERVER_ERROR),
+    FaultKind("500", lambda *_: faults.SERVER_ERROR),
     FaultKind("throttled", _throttled),
-    FaultKind("access denied", lambda *_: DENIED),
-    FaultKind("KMS key denied", lambda *_: KEY_DENIED, is_of_batches=True),
-    FaultKind("connection reset", lambda *_: RESET),
-    FaultKind("reply lost", lambda *_: LOST_REPLY),
-    # Rarer, since each takes the time that the client waits.
-    FaultKind("slow", _slow, share=0.03, burst=4, is_slow=True),
-    FaultKind("process ends", _end, share=0.1, is_end=True),
+    ACCESS_DENIED,
+    FaultKind("KMS key denied", lambda *_: faults.KEY_DENIED, is_of_batches=True),
+    FaultKind("connection reset", lambda *_: faults.RESET),
+    FaultKind("reply lost", lambda *_: faults.LOST_REPLY),
+    FaultKind(
+        "slow",
+        # The reply comes too late; in a third of cases the work is not done.
+        lambda _, number: Held(None if number % 3 else faults.SERVER_ERROR),
+        share=0.03,  # rarer, since each takes the time that the client waits
+        burst=4,
+        is_slow=True,
+    ),
+    PROCESS_ENDS,
     FaultKind(
         "entry refused, by the service",
-        _one_refused(EntryRefusal("InternalError", is_senders_fault=False)),
+        _refused("InternalError", is_senders_fault=False),
         is_of_batches=True,
     ),
     FaultKind(
         "entry refused, as the sender's fault",
-        _one_refused(EntryRefusal("InvalidMessageContents", is_senders_fault=True)),
+        _refused("InvalidMessageContents", is_senders_fault=True),
         is_of_batches=True,
     ),
 )
 
-_GONE: Final = Refusal(400, "QueueDoesNotExist")
-_RECREATED: Final = FaultKind("queue recreated", lambda *_: _GONE)
+_RECREATED: Final = FaultKind("queue recreated", lambda *_: Refusal(400, "QueueDoesNotExist"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +119,7 @@ class Row:
     @property
     def walks(self) -> bool:
         """Whether triggers are looked up by prefix, as in a bucket with too many."""
-        return any(each.call is FIND_BY_PREFIX for each in self.breakages)
+        return any(each.call is calls.FIND_BY_PREFIX for each in self.breakages)
 
     @property
     def ends(self) -> bool:
@@ -155,48 +133,37 @@ class Row:
         return any(fault.is_slow for each in self.breakages for fault in each.faults)
 
 
-_DENIED = next(each for each in FAULTS if each.name == "access denied")
-_END = next(each for each in FAULTS if each.is_end)
 _BESIDE: Final = {
     # The function looks up a recreated queue again.
-    FIND_WORKERS_QUEUE: Breakage(DISPATCH, (_RECREATED,), share=0.3),
-    FIND_DEAD_LETTERS: Breakage(PARK, (_RECREATED,), share=0.3),
+    calls.FIND_WORKERS_QUEUE: Breakage(calls.DISPATCH, (_RECREATED,), share=0.3),
+    calls.FIND_DEAD_LETTERS: Breakage(calls.PARK, (_RECREATED,), share=0.3),
     # An event that comes again after its instance ended finds a claim.
-    NOTE: Breakage(DISPATCH, (_END,), share=0.3),
+    calls.NOTE: Breakage(calls.DISPATCH, (PROCESS_ENDS,), share=0.3),
     # The function releases a claim where something failed.
-    **{each: Breakage(DISPATCH, (_DENIED,), share=0.3) for each in (CLAIM, CONFIRM, RELEASE)},
+    **dict.fromkeys(
+        (calls.CLAIM, calls.CONFIRM, calls.RELEASE),
+        Breakage(calls.DISPATCH, (ACCESS_DENIED,), share=0.3),
+    ),
 }
+
+
+def faults_of(call: CallKind) -> tuple[FaultKind, ...]:
+    """Return the kinds of faults that can befall a call."""
+    return tuple(each for each in FAULTS if call.is_of_batches or not each.is_of_batches)
 
 
 def _rows() -> Iterable[Row]:
     for call in CALLS:
-        for fault in FAULTS:
-            if call.operation == "SendMessageBatch" or not fault.is_of_batches:
-                beside = (_BESIDE[call],) if call in _BESIDE else ()
-                broken = (Breakage(call, (fault,)),)
-                yield Row(call.name, call.operation, fault.name, broken, beside)
-    quick = [fault for fault in FAULTS if not fault.is_slow]
-    for name, kinds in (
-        ("any", [each for each in CALLS if not each.is_of_claims]),
-        ("any, with claims", list(CALLS)),
-    ):
-        yield Row(
-            name,
-            "any",
-            "any but slow",
-            tuple(
-                Breakage(
-                    call,
-                    tuple(
-                        fault
-                        for fault in quick
-                        if call.operation == "SendMessageBatch" or not fault.is_of_batches
-                    ),
-                    share=0.15,
-                )
-                for call in kinds
-            ),
-        )
+        for fault in faults_of(call):
+            beside = (_BESIDE[call],) if call in _BESIDE else ()
+            yield Row(call.name, call.operation, fault.name, (Breakage(call, (fault,)),), beside)
+    every = {
+        call: Breakage(call, tuple(f for f in faults_of(call) if not f.is_slow), share=0.15)
+        for call in CALLS
+    }
+    without = tuple(breakage for call, breakage in every.items() if not call.is_of_claims)
+    yield Row("any", "any", "any but slow", without)
+    yield Row("any, with claims", "any", "any but slow", tuple(every.values()))
 
 
 ROWS: Final = tuple(_rows())

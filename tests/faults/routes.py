@@ -8,11 +8,11 @@ from typing import Any, Final
 
 from lava_s3trigger.cli.replay.manifest import manifest_row
 from lava_s3trigger.manifest import ListedObject
-from tests.aws_in_memory.delivery import BatchJob, EventSourceMapping, Invocations, Message
 from tests.build import direct, eventbridge, s3_record, sns_record
 from tests.routes import sns_envelope
 
 from .calls import BUCKET, DEAD_LETTERS
+from .delivery import EventSourceMapping, Message, invoke_until_done, run_batch_job
 from .ledger import key_of
 from .world import World
 
@@ -40,16 +40,6 @@ def of_manifest(key: str, number: int) -> str:
     return manifest_row(BUCKET, ListedObject(key=key, size=10, last_modified=time)).split(",")[1]
 
 
-def by_sns(text: str) -> str:
-    """Return the payload with which SNS invokes a function."""
-    return json.dumps(direct(sns_record(text)))
-
-
-def by_sns_to_sqs(text: str) -> str:
-    """Return the message that SNS sends to a queue."""
-    return json.dumps(sns_envelope(text))
-
-
 @dataclass(frozen=True, slots=True)
 class Route:
     """A route of events to the function."""
@@ -73,7 +63,7 @@ class Route:
             for number, key in enumerate(keys)
         )
         if self.is_batch_job:
-            BatchJob(world, BUCKET, seed).deliver(messages)
+            run_batch_job(world, BUCKET, messages, seed)
         elif self.queue:
             # A FIFO queue with a dead-letter queue would lose its order.
             most = None if self.is_fifo else 5
@@ -81,7 +71,7 @@ class Route:
                 world, self.queue, seed, in_array=self.in_array, max_receives=most
             ).deliver(messages)
         else:
-            Invocations(world).deliver(messages)
+            invoke_until_done(world, messages)
 
     @property
     def is_fifo(self) -> bool:
@@ -99,16 +89,22 @@ def group_of(number: int) -> str:
     return f"group-{number % GROUPS}"
 
 
+def _by_sns(text: str) -> str:
+    return json.dumps(direct(sns_record(text)))
+
+
+def _by_sns_to_sqs(text: str) -> str:
+    return json.dumps(sns_envelope(text))
+
+
 ROUTES: Final = (
     Route("S3", of_s3),
-    Route("S3 \N{RIGHTWARDS ARROW} SNS", of_s3, by_sns),
+    Route("S3 → SNS", of_s3, _by_sns),
     Route("EventBridge", of_eventbridge),
-    Route("S3 \N{RIGHTWARDS ARROW} SQS", of_s3, queue="intake"),
-    Route(
-        "S3 \N{RIGHTWARDS ARROW} SNS \N{RIGHTWARDS ARROW} SQS", of_s3, by_sns_to_sqs, queue="intake"
-    ),
-    Route("EventBridge \N{RIGHTWARDS ARROW} SQS", of_eventbridge, queue="intake"),
-    Route("SQS \N{RIGHTWARDS ARROW} Pipe", of_s3, queue="intake", in_array=True),
+    Route("S3 → SQS", of_s3, queue="intake"),
+    Route("S3 → SNS → SQS", of_s3, _by_sns_to_sqs, queue="intake"),
+    Route("EventBridge → SQS", of_eventbridge, queue="intake"),
+    Route("SQS → Pipe", of_s3, queue="intake", in_array=True),
     Route("S3 Batch Operations", of_manifest, is_batch_job=True),
     Route("FIFO SQS", of_s3, queue="intake.fifo"),
 )
@@ -125,9 +121,8 @@ def redrive(world: World, seed: int) -> None:
                 for each in taken
                 if ("parked" in each) is is_parked
             ]
-            EventSourceMapping(
-                world, DEAD_LETTERS, seed, max_receives=None, gives_parked_back=is_parked
-            ).deliver(messages)
+            mapping = EventSourceMapping(world, DEAD_LETTERS, seed, gives_parked_back=is_parked)
+            mapping.deliver(messages)
 
 
 def _keys(body: dict[str, Any]) -> list[str]:

@@ -1,32 +1,96 @@
-"""Runs of the suite on several processors."""
+"""Runs of rows, and the tables of their results."""
+
+from __future__ import annotations
 
 import gc
 import os
 import random
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass, field
 from multiprocessing import get_context
 from multiprocessing.queues import SimpleQueue
 from typing import Final
 
-from rich.console import Console
 from rich.progress import track
 
-from .planning import ROWS
-from .routes import ROUTES
-from .table import Tally, run
-from .world import Laboratory
+from .ledger import Why
+from .planning import ROWS, Row
+from .routes import ROUTES, Route, groups, redrive
+from .world import Laboratory, World, keys
+
+
+@dataclass(slots=True)
+class Tally:
+    """The result of one run or several."""
+
+    events: int = 0
+    faults: int = 0
+    """Calls that failed because of the row."""
+    invocations: int = 0
+    failed: int = 0
+    """Invocations with a failed delivery."""
+    dead_lettered: int = 0
+    """Events that Lambda moved to the dead-letter queue."""
+    parked: int = 0
+    lost: int = 0
+    disordered: int = 0
+    """Dispatches of a FIFO group that overtook an earlier one."""
+    doubles: Counter[Why] = field(default_factory=Counter)
+
+    def __iadd__(self, other: Tally) -> Tally:  # noqa: PYI034 - it is not to be subclassed
+        for name in self.__slots__:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        return self
+
+    @property
+    def is_good(self) -> bool:
+        """Whether nothing is lost or out of order, and every second copy is explained."""
+        return not (self.lost or self.disordered or self.doubles[Why.NOTHING])
+
+    @property
+    def twice(self) -> str:
+        """What was sent twice, by explanation."""
+        found = [f"{self.doubles[why]:,} {why.value}" for why in Why if self.doubles[why]]
+        return " + ".join(found) or "0"
+
+
+def run(
+    laboratory: Laboratory, row: Row, route: Route, events: int, *, is_fresh: bool, seed: int = 1
+) -> Tally:
+    """Deliver events by a route while calls fail, correct the mistake, and redrive.
+
+    Args:
+        laboratory: The endpoint and the clients.
+        row: The faults.
+        route: The route of the events.
+        events: Number of events.
+        is_fresh: Whether each invocation goes to a new instance of the function.
+        seed: Selects the calls that fail.
+    """
+    world = laboratory.make_world(row, seed, is_fresh=is_fresh)
+    names = keys(events)
+    route.deliver(world, names, seed)
+    disordered = world.ledger.disordered(groups(names)) if route.is_fifo else 0
+    world.mend()
+    redrive(world, seed)
+    account = world.ledger.account(World.effects(names))
+    return Tally(
+        events=events,
+        faults=world.plan.broken,
+        invocations=len(world.ledger.invocations),
+        failed=sum(bool(each.failed) for each in world.ledger.invocations),
+        dead_lettered=world.dead_lettered,
+        parked=account.parked,
+        lost=account.lost,
+        disordered=disordered,
+        doubles=account.doubles,
+    )
+
 
 Cell = tuple[int, int, bool]
 """Index of the row, index of the route, and whether instances are fresh."""
-
-
-ALL_CELLS: Final = [
-    (row, route, is_fresh)
-    for row in range(len(ROWS))
-    for route in range(len(ROUTES))
-    for is_fresh in (False, True)
-]
 
 
 def run_cell(cell: Cell, events: int) -> Tally:
@@ -36,15 +100,7 @@ def run_cell(cell: Cell, events: int) -> Tally:
         return run(laboratory, ROWS[row], ROUTES[route], events, is_fresh=is_fresh)
 
 
-def name_of(cell: Cell) -> str:
-    """Return the name of a run, for people."""
-    row, route, is_fresh = cell
-    return f"{ROWS[row].id} by {ROUTES[route].name}, {'fresh' if is_fresh else 'same'}"
-
-
-def run_all(
-    cells: Sequence[Cell], events: int, processes: int, console: Console
-) -> dict[Cell, Tally]:
+def run_all(cells: Sequence[Cell], events: int, processes: int) -> dict[Cell, Tally]:
     """Run rows by routes on several processors."""
     context = get_context("spawn")
     processors: SimpleQueue[int] = context.SimpleQueue()
@@ -53,13 +109,8 @@ def run_all(
     left = random.Random(1).sample(cells, len(cells))  # an even mix predicts the time left
     with ProcessPoolExecutor(processes, context, bind_to_processor, (processors,)) as pool:
         running = {pool.submit(run_cell, cell, events): cell for cell in left}
-        done = as_completed(running)
-        tallies = {
-            running[each]: each.result()
-            for each in track(
-                done, "Breaking calls", total=len(left), console=console, transient=True
-            )
-        }
+        done = track(as_completed(running), "Breaking calls", total=len(left), transient=True)
+        tallies = {running[each]: each.result() for each in done}
     return {cell: tallies[cell] for cell in cells}
 
 
@@ -73,3 +124,56 @@ def bind_to_processor(processors: SimpleQueue[int]) -> None:
     if hasattr(os, "sched_setaffinity"):  # not on macOS
         allowed = sorted(os.sched_getaffinity(0))
         os.sched_setaffinity(0, {allowed[processors.get() % len(allowed)]})
+
+
+Results = dict[tuple[Row, Route, bool], Tally]
+"""Results by faults, route, and whether instances were fresh."""
+
+_TWICE: Final = ("Twice, same instance", "Twice, fresh instances")
+_OF_FAULT: Final = ("Call", "Operation", "Fault", "Events", "Faults", "Failed", "Parked", "Lost")
+BY_FAULT: Final = (*_OF_FAULT, *_TWICE)
+BY_CALL: Final = ("Call", "Events", "Faults", "Lost", *_TWICE)
+"""The table of the docs: all faults of a call are one line."""
+BY_ROUTE: Final = ("Route", "Events", "Faults", "Dead letters", "Lost", "Out of order", *_TWICE)
+
+
+def by_fault(results: Results) -> list[list[str]]:
+    """Return the lines of the table of faults, and their sum."""
+    counts = ("events", "faults", "failed", "parked", "lost")
+    return _lines(results, lambda row, _: (row.call, row.operation, row.fault), counts)
+
+
+def by_call(results: Results) -> list[list[str]]:
+    """Return the lines of the table of calls, and their sum."""
+    return _lines(results, lambda row, _: (row.call,), ("events", "faults", "lost"))
+
+
+def by_route(results: Results) -> list[list[str]]:
+    """Return the lines of the table of routes, and their sum."""
+    counts = ("events", "faults", "dead_lettered", "lost", "disordered")
+    return _lines(results, lambda _, route: (route.name,), counts)
+
+
+def _lines(
+    results: Results, name: Callable[[Row, Route], tuple[str, ...]], counts: Iterable[str]
+) -> list[list[str]]:
+    sums: dict[tuple[str, ...], dict[bool, Tally]] = {}
+    total = {False: Tally(), True: Tally()}
+    for (row, route, is_fresh), tally in results.items():
+        of_name = sums.setdefault(name(row, route), {False: Tally(), True: Tally()})
+        of_name[is_fresh] += tally
+        total[is_fresh] += tally
+    columns = len(next(iter(sums)))
+    sums["all", *[""] * (columns - 1)] = total
+
+    def line(names: Sequence[str], same: Tally, fresh: Tally) -> list[str]:
+        both = [getattr(same, each) + getattr(fresh, each) for each in counts]
+        return [*names, *(f"{each:,}" for each in both), same.twice, fresh.twice]
+
+    return [line(names, *tallies.values()) for names, tallies in sums.items()]
+
+
+def markdown(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
+    """Return a table in Markdown."""
+    rule = ["---" if each in ("Call", "Operation", "Fault", "Route") else "--:" for each in head]
+    return "".join(f"| {' | '.join(line)} |\n" for line in (head, rule, *lines))

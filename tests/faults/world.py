@@ -9,7 +9,7 @@ import logging
 import random
 import threading
 from collections.abc import Callable, Sequence
-from types import SimpleNamespace, TracebackType
+from types import SimpleNamespace
 from typing import Any, Final, Self
 from unittest import mock
 
@@ -28,10 +28,11 @@ from lava_s3trigger.log import LOGGER
 from lava_s3trigger.settings import Settings
 from tests.aws_in_memory import OPERATIONS, REGION, Endpoint, Keys, Table
 from tests.aws_in_memory import Message as QueueMessage
-from tests.aws_in_memory.delivery import Message
 from tests.build import job_entry, trigger_entry
+from tests.clock import Clock
 
 from .calls import BUCKET, CLAIMS, DEAD_LETTERS, JOBS, REALM
+from .delivery import Message
 from .ledger import Effect, Invocation, Ledger
 from .planning import Plan, Row
 
@@ -45,29 +46,25 @@ EPOCH: Final = 1_800_000_000
 EVERY_FIFTH: Final = 5
 
 
-class Clock:
-    """A clock that moves only when told to."""
+class SimulatedClock(Clock):
+    """A clock that sleeping moves, from several threads."""
 
     def __init__(self) -> None:
-        self._now = 0.0
+        super().__init__(0.0)
         self._lock = threading.Lock()
-
-    def __call__(self) -> float:
-        """Return the seconds since the start."""
-        return self._now
 
     def epoch(self) -> float:
         """Return the seconds since the epoch."""
-        return EPOCH + self._now
+        return EPOCH + self.now
 
     def sleep(self, seconds: float) -> None:
         """Move on by some seconds."""
         with self._lock:
-            self._now += seconds
+            self.now += seconds
 
     def reach(self, moment: float) -> None:
         """Move on to a moment, unless it is past."""
-        self.sleep(max(0.0, moment - self._now))
+        self.sleep(max(0.0, moment - self.now))
 
 
 class ProcessEndedError(BaseException):
@@ -85,7 +82,7 @@ class World:
     """
 
     def __init__(self, laboratory: Laboratory, row: Row, seed: int, *, is_fresh: bool) -> None:
-        self.clock = Clock()
+        self.clock = SimulatedClock()
         self.plan = Plan(row, seed)
         self.ledger = Ledger(row.shares_claims)
         self.dead_lettered = 0
@@ -112,11 +109,7 @@ class World:
             self._realm.triggers.put(trigger_entry(trigger_id, prefix, **fields))
         if self._row.walks:
             self._realm.triggers.page = 2  # more entries than a page: the function walks
-        self._put_job("core", "core")
-        self._put_job("web", "web")
-
-    def _put_job(self, job_id: str, worker: str) -> None:
-        self._realm.jobs.put(job_entry(job_id, worker))
+        self._realm.jobs.put(job_entry("core", "core"), job_entry("web", "web"))
 
     def put_dead_letter(self, payload: str) -> None:
         """Put an event into the dead-letter queue, as Lambda does after its last try."""
@@ -125,7 +118,7 @@ class World:
 
     def mend(self) -> None:
         """Correct the user's mistake: add the missing job."""
-        self._put_job("late", "web")
+        self._realm.jobs.put(job_entry("late", "web"))
 
     def invoke(
         self,
@@ -148,8 +141,13 @@ class World:
             self._function = self._new_instance()
         now = Invocation(self._instance, gives_parked_back)
         self.ledger.invocations.append(now)
+        end = self.clock() + TIMEOUT
+        context = SimpleNamespace(
+            aws_request_id=request_id,
+            get_remaining_time_in_millis=lambda: (end - self.clock()) * 1000,
+        )
         try:
-            answer = self._function(json.loads(payload), self._context(request_id))
+            answer = self._function(json.loads(payload), context)
         except DeliveriesFailedError:
             failed = list(messages)
         except ProcessEndedError:
@@ -165,13 +163,6 @@ class World:
         self.plan.release()
         now.failed = frozenset(key for each in failed for key in each.keys)
         return failed
-
-    def _context(self, request_id: str | None) -> SimpleNamespace:
-        end = self.clock() + TIMEOUT
-        return SimpleNamespace(
-            aws_request_id=request_id,
-            get_remaining_time_in_millis=lambda: (end - self.clock()) * 1000,
-        )
 
     def _new_instance(self) -> Function:
         self._instance += 1
@@ -226,53 +217,42 @@ def keys(count: int) -> list[str]:
     return [f"{'in' if number % EVERY_FIFTH else 'mend'}/{number:05}" for number in range(count)]
 
 
-class _Listener(logging.Handler):
-    def __init__(self, laboratory: Laboratory) -> None:
-        super().__init__()
-        self._laboratory = laboratory
-
-    def emit(self, record: logging.LogRecord) -> None:
-        if self._laboratory.world:
-            self._laboratory.world.note_log(record.getMessage())
-
-
 def _short(_: UserAgentString) -> str:
     return "tests"
 
 
-class Laboratory:
+class Laboratory(contextlib.ExitStack):
     """The endpoint, and clients that report every answer; for one world at a time."""
 
     def __init__(self) -> None:
-        self._cleanup = contextlib.ExitStack()
+        super().__init__()
         self.world: World | None = None
         self.endpoint = Endpoint()
         self.make_function: Callable[..., Function] = Function
         """What makes an instance; a test of this suite puts a broken function here."""
 
     def __enter__(self) -> Self:
-        enter = self._cleanup.enter_context
-        enter(self.endpoint)
-        # Jitter would make each run different; botocore waits by the real clock.
-        enter(mock.patch.object(random, "uniform", new=max))
-        enter(mock.patch.object(ExponentialBackoff, "delay_amount", return_value=0.0))
-        # The user agent takes half the time of a call.
-        enter(mock.patch.object(UserAgentString, "to_string", new=_short))
-        # A new instance would compile the same templates again.
-        enter(mock.patch.object(Environment, "compile", new=functools.cache(Environment.compile)))
-        enter(mock.patch.object(LOGGER, "propagate", new=False))
-        listener = _Listener(self)
+        self.enter_context(self.endpoint)
+        for patched in (
+            # Jitter would make each run different; botocore waits by the real clock.
+            mock.patch.object(random, "uniform", new=max),
+            mock.patch.object(ExponentialBackoff, "delay_amount", return_value=0.0),
+            # The user agent takes half the time of a call.
+            mock.patch.object(UserAgentString, "to_string", new=_short),
+            # A new instance would compile the same templates again.
+            mock.patch.object(Environment, "compile", new=functools.cache(Environment.compile)),
+            mock.patch.object(LOGGER, "propagate", new=False),
+        ):
+            self.enter_context(patched)
+        listener = logging.Handler()
+        listener.emit = self._note_log  # type: ignore[method-assign]
         LOGGER.addHandler(listener)
-        self._cleanup.callback(LOGGER.removeHandler, listener)
+        self.callback(LOGGER.removeHandler, listener)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._cleanup.close()
+    def _note_log(self, record: logging.LogRecord) -> None:
+        if self.world:
+            self.world.note_log(record.getMessage())
 
     def make_world(self, row: Row, seed: int, *, is_fresh: bool) -> World:
         """Make a world, which replaces the one before."""
@@ -303,7 +283,7 @@ class Laboratory:
             service = client.meta.service_model.service_id.hyphenize()
             client.meta.events.register(f"needs-retry.{service}", self._report)
             client.meta.events.register(f"choose-signer.{service}", disable_signing)
-            self._cleanup.callback(client.close)
+            self.callback(client.close)
         return clients
 
     def _report(

@@ -19,7 +19,6 @@ from tests.build import AnyJob, Triggers, trigger
 from tests.decisions import dispatches
 
 TEMPLATES: Final[list[str]] = json.loads(Path(__file__).with_name("everyday.json").read_text())
-RANDOM: Final = ("uuid", "lipsum", "random", "now()")
 PAYLOAD: Final = Path(__file__).parents[2] / "events" / "s3-created.json"
 MAX_GROWTH: Final = 4 * 1024 * 1024
 """Bytes by which the process may grow while very many events are decided on."""
@@ -42,14 +41,10 @@ class TestEveryday:
     def test_it_renders_as_plain_jinja(self, template: str) -> None:
         known = variables(sample())
         plain = Environment(autoescape=False, keep_trailing_newline=True)
-        expected = plain.from_string(template.replace("'[\\1]'", "'[\\\\1]'")).render(
-            json.loads(json.dumps({})) | dict(variables(sample()))
-        )
+        template_of_jinja = plain.from_string(template.replace("'[\\1]'", "'[\\\\1]'"))
+        expected = template_of_jinja.render(dict(variables(sample())))
 
         assert without_addresses(Document(template).render(known)) == without_addresses(expected)
-
-    def test_there_are_many(self) -> None:
-        assert len(set(TEMPLATES)) == len(TEMPLATES) >= 150
 
     def test_no_process_is_made(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(os, "fork", lambda: pytest.fail("a process of its own"))
@@ -57,9 +52,7 @@ class TestEveryday:
 
         decision = decide(sample(), triggers, AnyJob())
 
-        rendered = sum(
-            1 for template in TEMPLATES if Document(template).render(variables(sample()))
-        )
+        rendered = sum(bool(Document(each).render(variables(sample()))) for each in TEMPLATES)
         assert len(dispatches(decision)) == len(TEMPLATES)
         assert rendered > len(TEMPLATES) - 3
 

@@ -10,25 +10,17 @@ import time
 import warnings
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple, Self
 
 import pytest
 
 from lava_s3trigger.errors import UserError
 from lava_s3trigger.templates import limits
 from lava_s3trigger.templates.documents import Document, variables
-from lava_s3trigger.templates.limits import (
-    COMPILE_SECONDS,
-    MEMORY,
-    SECONDS,
-    CompileTimeoutError,
-    ThreadError,
-    compile_bounded,
-    listening,
-    run_bounded,
-)
+from lava_s3trigger.templates.limits import MEMORY, compile_bounded, listening, run_bounded
 from lava_s3trigger.templates.weighing import MAX_MEMBERS
 from tests.build import s3_event
+from tests.tables import cases
 
 if sys.platform != "linux":
     pytest.skip("bounds hold on Linux, where Lambda runs", allow_module_level=True)
@@ -42,11 +34,16 @@ MEBIBYTE: Final = 1024 * 1024
 GIVE_UP: Final = 10.0
 
 
-def run_on() -> None:
-    """Run for longer than any bound."""
-    end = time.monotonic() + GIVE_UP
+def wait(seconds: float) -> None:
+    """Let time pass, as what takes long does."""
+    end = time.monotonic() + seconds
     while time.monotonic() < end:
         pass
+
+
+def run_on() -> None:
+    """Run for longer than any bound."""
+    wait(GIVE_UP)
 
 
 def timer() -> tuple[float, float]:
@@ -62,35 +59,32 @@ def hog() -> None:
         taken.append(bytearray(40 * MEBIBYTE))  # noqa: PERF401 - as a template does
 
 
-class State:
+class State(NamedTuple):
     """What of the process `run_bounded` changes."""
 
-    def __init__(self) -> None:
-        self.handler = signal.getsignal(signal.SIGALRM)
-        self.timer = signal.getitimer(signal.ITIMER_REAL)
-        self.memory = resource.getrlimit(resource.RLIMIT_DATA)
+    handler: Any
+    timer: tuple[float, float]
+    memory: tuple[int, int]
 
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, State) and vars(self) == vars(other)
-
-    __hash__ = None  # type: ignore[assignment]
+    @classmethod
+    def now(cls) -> Self:
+        """Return the state that the process is in."""
+        limit = resource.getrlimit(resource.RLIMIT_DATA)
+        return cls(signal.getsignal(signal.SIGALRM), timer(), limit)
 
 
 @pytest.fixture(autouse=True)
 def before() -> Iterator[State]:
-    """Handler, timer and limit: they are after each test as they were before it.
-
-    The handler is one of the tests' own.
-    """
+    """Handler, timer and limit: they are after each test as before; the handler is our own."""
 
     def own(_signal: int, _frame: Any) -> None:
         raise AssertionError
 
     handler = signal.signal(signal.SIGALRM, own)
     assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)
-    state = State()
+    state = State.now()
     yield state
-    assert State() == state
+    assert State.now() == state
     signal.signal(signal.SIGALRM, handler)
 
 
@@ -161,37 +155,39 @@ class TestTime:
 
     def test_by_default_it_is_about_a_second(self) -> None:
         left, _ = run_bounded(timer)
-        assert 0 < left <= SECONDS == 1.0
+        assert 0 < left <= limits.SECONDS == 1.0
 
 
 class TestMemory:
     """What takes more is ended."""
 
-    @pytest.mark.parametrize(
+    @cases(
         "take",
-        [
-            lambda: "x" * 10**9,
-            lambda: [0] * 10**9,
-            lambda: bytearray(2 * MEMORY),
-            lambda: 1 << 10**10,
-            lambda: f"{1:1000000000d}",
-            hog,
-        ],
-        ids=["text", "list", "bytes", "number", "format", "bit-by-bit"],
+        {
+            "text": lambda: "x" * 10**9,
+            "list": lambda: [0] * 10**9,
+            "bytes": lambda: bytearray(2 * MEMORY),
+            "number": lambda: 1 << 10**10,
+            "format": lambda: f"{1:1000000000d}",
+            "bit-by-bit": hog,
+        },
     )
     def test_a_memory_hog_is_ended(self, take: Callable[[], object]) -> None:
         with pytest.raises(MemoryError):
             run_bounded(take, GIVE_UP)
 
-    @pytest.mark.parametrize(
-        ("size", "memory", "fits"),
-        [(48, MEMORY, True), (1024, MEMORY, False), (8, 32 * MEBIBYTE, True), (1024, 2**23, False)],
-        ids=["less than 64 MiB", "more", "less than a bound of its own", "more than that"],
+    @cases(
+        ("size", "bounds", "fits"),
+        {
+            "less than 64 MiB": (48, {}, True),
+            "more": (1024, {}, False),
+            "less than a bound of its own": (8, {"memory": 32 * MEBIBYTE}, True),
+            "more than that": (1024, {"memory": 8 * MEBIBYTE}, False),
+        },
     )
     def test_by_default_the_bound_is_64_mebibytes(
-        self, size: int, memory: int, *, fits: bool
+        self, size: int, bounds: dict[str, int], *, fits: bool
     ) -> None:
-        bounds: dict[str, int] = {} if memory == MEMORY else {"memory": memory}
         taken = 0
         with contextlib.suppress(MemoryError):
             taken = run_bounded(lambda: len(bytearray(size * MEBIBYTE)), GIVE_UP, **bounds)
@@ -204,11 +200,7 @@ class TestMemory:
         assert len(used) + len(more) == 2 * MEMORY + MEMORY // 4
 
     @pytest.mark.parametrize(
-        ("above", "lowered"),
-        [
-            pytest.param(16 * MEBIBYTE, False, id="lower"),
-            pytest.param(64 * MEMORY, True, id="higher"),
-        ],
+        ("above", "lowered"), [(16 * MEBIBYTE, False), (64 * MEMORY, True)], ids=["lower", "higher"]
     )
     def test_of_two_limits_the_lower_holds(self, above: int, *, lowered: bool) -> None:
         before = resource.getrlimit(resource.RLIMIT_DATA)
@@ -225,33 +217,26 @@ class TestMemory:
         assert after == own
 
 
-def _fail(error: BaseException) -> None:
-    raise error
-
-
 class TestRestored:
     """Signal handler, timer and limit are afterwards as they were before."""
 
     def test_after_all_went_well(self, before: State) -> None:
-        inside = run_bounded(State)
+        inside = run_bounded(State.now)
 
-        assert State() == before
-        assert inside.handler != before.handler
-        assert inside.timer != before.timer
-        assert inside.memory != before.memory
+        assert State.now() == before
         assert inside.memory[1] == before.memory[1]
+        assert not any(one == other for one, other in zip(inside, before, strict=True))
 
     def test_no_alarm_comes_late(self) -> None:
         run_bounded(lambda: None, SHORT)
-        end = time.monotonic() + 4 * SHORT
-        while time.monotonic() < end:
-            pass  # an alarm would be an AssertionError of the tests' own handler
+        wait(4 * SHORT)  # an alarm would be an AssertionError of the tests' own handler
 
 
 ALARMS: Final = int(os.environ.get("S3TRIGGER_ALARMS", "5000"))
 """How many renderings end about when their time does; a million take ten minutes."""
 BRIEF: Final = 0.0003
 LOOP: Final = Document("{% for _ in range(key) %}{% endfor %}")
+KNOWN: Final = variables(s3_event())
 
 
 def render_loop(rounds: int) -> None:
@@ -264,9 +249,6 @@ def render_often(rounds: int) -> None:
         compile_bounded(int)
 
 
-KNOWN: Final = variables(s3_event())
-
-
 class TestAlarm:
     """The alarm ends the work, and nothing but the work, whenever it comes."""
 
@@ -276,7 +258,7 @@ class TestAlarm:
         rounds, late = 100, 0
 
         with listening():
-            listens = State()
+            listens = State.now()
             for _ in range(ALARMS):
                 try:
                     run_bounded(partial(work, rounds), BRIEF)
@@ -286,9 +268,9 @@ class TestAlarm:
                 else:
                     rounds += rounds // 50 + 1  # so half of them end just before the alarm
                 rounds = min(rounds, MAX_MEMBERS)
-                assert State() == listens
+                assert State.now() == listens
 
-        assert State() == before
+        assert State.now() == before
         assert ALARMS // 10 < late < ALARMS
 
     def test_in_the_middle_of_itself_it_is_not_raised(self) -> None:
@@ -331,7 +313,7 @@ class TestListening:
         self, before: State
     ) -> None:
         with listening():
-            inside = State()
+            inside = State.now()
             assert inside.handler != before.handler
             assert (inside.timer, inside.memory) == (before.timer, before.memory)
             for work, bound, error in (
@@ -341,12 +323,12 @@ class TestListening:
             ):
                 with pytest.raises(error):
                     run_bounded(work, bound)
-                assert State() == inside
-            assert run_bounded(State).handler == inside.handler
+                assert State.now() == inside
+            assert run_bounded(State.now).handler == inside.handler
             with listening():
-                assert State() == inside
-            assert State() == inside
-        assert State() == before
+                assert State.now() == inside
+            assert State.now() == inside
+        assert State.now() == before
 
         with pytest.raises(TimeoutError):
             run_bounded(run_on, SHORT)
@@ -373,7 +355,7 @@ class TestListening:
     def test_in_another_thread_it_does_not_listen(self, before: State) -> None:
         def run() -> State:
             with listening():
-                return State()
+                return State.now()
 
         assert in_another_thread(run) == before
 
@@ -381,18 +363,17 @@ class TestListening:
 @pytest.mark.parametrize(
     "error",
     [
-        ValueError("bad"),
-        UserError("bad entry"),
-        TimeoutError("its own"),
-        MemoryError("its own"),
-        SystemExit(1),
-        KeyboardInterrupt(),
+        *(ValueError("bad"), UserError("bad entry"), TimeoutError("its own")),
+        *(MemoryError("its own"), SystemExit(1), KeyboardInterrupt()),
     ],
     ids=lambda error: type(error).__name__,
 )
 def test_what_is_raised_inside_passes_through_as_it_is(error: BaseException) -> None:
+    def fail() -> None:
+        raise error
+
     with pytest.raises(type(error)) as caught:
-        run_bounded(lambda: _fail(error))
+        run_bounded(fail)
     assert caught.value is error
 
 
@@ -431,8 +412,8 @@ class TestNested:
         left = run_bounded(run, GIVE_UP)
         whole, _ = compile_bounded(timer)
 
-        assert left <= COMPILE_SECONDS - SHORT
-        assert whole > COMPILE_SECONDS - SHORT
+        assert left <= limits.COMPILE_SECONDS - SHORT
+        assert whole > limits.COMPILE_SECONDS - SHORT
 
     def test_compiling_tells_whether_it_had_all_of_its_time(
         self, monkeypatch: pytest.MonkeyPatch
@@ -443,24 +424,17 @@ class TestNested:
             compile_bounded(lambda: wait(SHORT))
             compile_bounded(run_on)
 
-        with pytest.raises(CompileTimeoutError):
+        with pytest.raises(limits.CompileTimeoutError):
             run_bounded(lambda: compile_bounded(run_on), GIVE_UP)
         with pytest.raises(TimeoutError) as caught:
             run_bounded(run, GIVE_UP)
 
-        assert not isinstance(caught.value, CompileTimeoutError)
-
-
-def wait(seconds: float) -> None:
-    """Let time pass, as what takes long does."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        pass
+        assert not isinstance(caught.value, limits.CompileTimeoutError)
 
 
 def test_in_another_thread_nothing_runs() -> None:
     def run() -> str:
-        with pytest.raises(ThreadError) as caught:
+        with pytest.raises(limits.ThreadError) as caught:
             run_bounded(lambda: pytest.fail("it ran"), SHORT)
         return str(caught.value)
 

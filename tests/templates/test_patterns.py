@@ -12,11 +12,16 @@ from hypothesis import strategies as st
 from lava_s3trigger.templates.patterns import MAX_SCAN, METHODS, _weight
 from lava_s3trigger.templates.utils import UTILS
 from lava_s3trigger.templates.weighing import MAX_CHARACTERS
+from tests.tables import cases
 from tests.templates.test_documents import error, text
 
 LISTED: Final = "".join(chr(0x1F300 + 2 * n) for n in range(99))
 """Characters of which a set is a list, as long as there are some between them."""
 LONGEST: Final = MAX_SCAN // (1 + len(LISTED))
+
+
+def _is_listed(kind: str, member: Any) -> bool:
+    return kind in ("LITERAL", "RANGE") and (member[1] if kind == "RANGE" else member) > 0xFFFF
 
 
 def listed(parsed: Any) -> int:
@@ -30,11 +35,6 @@ def listed(parsed: Any) -> int:
             parts += [part for each in value if isinstance(each, list) for part in each]
             most = max([most, *map(listed, parts)])
     return most
-
-
-def _is_listed(kind: str, member: Any) -> bool:
-    highest = {"LITERAL": lambda: member, "RANGE": lambda: member[1]}.get(kind, lambda: 0)()
-    return bool(highest > 0xFFFF)
 
 
 class TestWeight:
@@ -69,16 +69,9 @@ class TestWeight:
     @pytest.mark.parametrize(
         "pattern",
         [
-            "[^/]+",
-            "[A-Za-z0-9_.-]+",
-            r"\s+",
-            "[\u00e0-\u017f]+",
+            *("[^/]+", "[A-Za-z0-9_.-]+", r"\s+", "[\u00e0-\u017f]+", "(?i)[a-z]+", r"(a+)[/.]\1"),
             "[" + "".join(chr(n) for n in range(0x100, 0xFFFF, 99)) + "]+",
-            "[\U0001f600\U0001f602\U0001f604]+",
-            "[\U0001f300-\U0001faff]+",
-            "(?i)[a-z]+",
-            r"(a+)[/.]\1",
-            "(a|b|c)*",
+            *("[\U0001f600\U0001f602\U0001f604]+", "[\U0001f300-\U0001faff]+", "(a|b|c)*"),
         ],
     )
     def test_most_patterns_take_every_text(self, pattern: str) -> None:
@@ -88,15 +81,14 @@ class TestWeight:
     def test_others_take_every_key(self, pattern: str) -> None:
         assert UTILS["re"].findall(pattern, "-" * 1024) is not None
 
-    @pytest.mark.parametrize(
+    @cases(
         "members",
-        [
-            LISTED,
-            "".join(f"{first}-{chr(ord(first) + 1)}" for first in LISTED),
-            "".join(rf"\U{ord(member):08x}" for member in LISTED),
-            "".join(rf"\N{{EGYPTIAN HIEROGLYPH A{n:03}}}" for n in range(1, 71)),
-        ],
-        ids=["characters", "ranges", "numbers", "names"],
+        {
+            "characters": LISTED,
+            "ranges": "".join(f"{first}-{chr(ord(first) + 1)}" for first in LISTED),
+            "numbers": "".join(rf"\U{ord(member):08x}" for member in LISTED),
+            "names": "".join(rf"\N{{EGYPTIAN HIEROGLYPH A{n:03}}}" for n in range(1, 71)),
+        },
     )
     @pytest.mark.parametrize(
         "pattern",

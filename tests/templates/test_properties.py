@@ -8,6 +8,7 @@ import itertools
 import json
 import os
 import re
+from collections.abc import Callable
 from typing import Any, Final
 
 import hypothesis.strategies as st
@@ -18,6 +19,7 @@ from jinja2 import Environment
 from lava_s3trigger.templates.documents import Document, RenderingError, Variables, variables
 from tests.build import s3_event
 from tests.examples import examples
+from tests.templates.test_documents import AROUND, PUTTING_OUT
 
 many = settings(
     max_examples=examples(int(os.environ.get("S3TRIGGER_EXAMPLES", "200"))),
@@ -52,58 +54,19 @@ harmless_keys = st.text(
 )
 
 
-class Identities:
-    """Templates that put out the key, exactly. No two in a document share a name."""
+@st.composite
+def identities(draw: st.DrawFn) -> Callable[[], str]:
+    """Make templates that put out the key, exactly. No two in a document share a name."""
+    numbers = itertools.count()
 
-    PUTTING_OUT: Final = (
-        *("{{ key }}", "{{- key -}}", "{{ info.key }}", "{{ event['s3'].object.key }}"),
-        *("{{ key ~ '' }}", "{{ [key]|join }}", "{{ '%s' % key }}", "{{ '{}'.format(key) }}"),
-        *("{{ '{k}'.format_map({'k': key}) }}", "{% for c in key %}{{ c }}{% endfor %}"),
-        *("{{ key|list|join('') }}", "{{ [key, 'x'][0] }}", "{{ nothing|default(key) }}"),
-        "{{ key|safe }}",
-    )
-    AROUND: Final = (
-        "{% if true %}@{% endif %}",
-        "{% if false %}x{% else %}@{% endif %}",
-        "{% for i$ in [1] %}@{% endfor %}",
-        "{% for i$ in [1] recursive %}@{% endfor %}",
-        "{% for i in [0] recursive %}{{ loop([1]) if not i }}{% if i %}@{% endif %}{% endfor %}",
-        "{% with w$ = 1 %}@{% endwith %}",
-        "{% set s$ %}@{% endset %}{{ s$ }}",
-        "{% set s$ | string %}@{% endset %}{{ s$ }}",
-        "{% set n$ = namespace() %}{% set n$.x %}@{% endset %}{{ n$.x }}",
-        "{% macro m$() %}@{% endmacro %}{{ m$() }}",
-        "{% macro m$(x) %}{{ x }}{% endmacro %}{% set s$ %}@{% endset %}{{ m$(s$) }}",
-        "{% macro m$() %}{{ caller() }}{% endmacro %}{% call m$() %}@{% endcall %}",
-        (
-            "{% macro m$() %}{% filter string %}{{ caller() }}{% endfilter %}{% endmacro %}"
-            "{% call m$() %}@{% endcall %}"
-        ),
-        "{% macro m$() %}{{ caller(1) }}{% endmacro %}{% call(k$) m$() %}@{% endcall %}",
-        "{% filter string %}@{% endfilter %}",
-        "{% filter replace('', '') %}@{% endfilter %}",
-        "{% filter trim('') %}@{% endfilter %}",
-        "{% block b$ %}@{% endblock %}",
-        "{% if false %}{% block b$ %}@{% endblock %}{% endif %}{{ self.b$() }}",
-        "{# c #}@{# c #}",
-        "{% raw %}{% endraw %}@",
-        "{%- if true -%}@{%- endif -%}",
-    )
-
-    def __init__(self, draw: st.DrawFn) -> None:
-        self._draw = draw
-        self._numbers = itertools.count()
-
-    def __call__(self) -> str:
-        template = self._draw(st.sampled_from(self.PUTTING_OUT))
-        for around in self._draw(st.lists(st.sampled_from(self.AROUND), max_size=4)):
-            template = around.replace("$", str(next(self._numbers))).replace("@", template)
+    def make() -> str:
+        template = "@"
+        for around in (*draw(st.lists(st.sampled_from(AROUND), max_size=4)), None):
+            inner = around or draw(st.sampled_from(PUTTING_OUT))
+            template = template.replace("@", inner.replace("$", str(next(numbers))))
         return template
 
-
-@st.composite
-def identities(draw: st.DrawFn) -> Identities:
-    return Identities(draw)
+    return make
 
 
 class TestKeysAreData:
@@ -111,7 +74,7 @@ class TestKeysAreData:
 
     @many
     @given(hostile_keys, identities())
-    def test_in_parameters(self, key: str, identity: Identities) -> None:
+    def test_in_parameters(self, key: str, identity: Callable[[], str]) -> None:
         value = {
             "first": 1,
             f"n{identity()}": [identity(), {"inner": f"<{identity()}>"}],
@@ -126,7 +89,7 @@ class TestKeysAreData:
 
     @many
     @given(hostile_keys, identities())
-    def test_in_globals(self, key: str, identity: Identities) -> None:
+    def test_in_globals(self, key: str, identity: Callable[[], str]) -> None:
         value = {"lava_mine": 1, f"n{identity()}": identity()}
         assert Document(value, is_globals=True).render(known(key)) == {
             "lava_mine": 1,
@@ -135,13 +98,13 @@ class TestKeysAreData:
 
     @many
     @given(hostile_keys, identities())
-    def test_in_a_job_id(self, key: str, identity: Identities) -> None:
+    def test_in_a_job_id(self, key: str, identity: Callable[[], str]) -> None:
         assert Document(f"job-{identity()}").render(known(key)) == f"job-{key}"
 
     @many
     @given(st.sampled_from(["", "lava", "LAVA_"]), hostile_keys, identities())
     def test_as_the_name_of_a_global_it_is_exact_or_an_error(
-        self, start: str, rest: str, identity: Identities
+        self, start: str, rest: str, identity: Callable[[], str]
     ) -> None:
         key = start + rest
         document = Document({identity(): 1, "lava_mine": 2}, is_globals=True)
