@@ -9,6 +9,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 import dateutil as dateutil_package
+import pytest
 from jinja2.defaults import DEFAULT_NAMESPACE
 
 from lava_s3trigger import triggers, units
@@ -16,6 +17,7 @@ from lava_s3trigger.settings import Settings
 from lava_s3trigger.templates.documents import Document, variables
 from lava_s3trigger.triggers import BrokenTrigger, Trigger
 from tests.build import item, trigger, trigger_entry
+from tests.test_alarms import alarms_of
 from tests.test_template import PARAMETERS, TEMPLATE, Stack
 from tools.local.server import CHECKOUT
 
@@ -58,27 +60,31 @@ def fields_of(query: str) -> set[str]:
     return words - known - syntax
 
 
+@pytest.fixture
+def queries() -> list[str]:
+    """The queries that the page on operating shows."""
+    return [each.strip() for each in fenced(section(OPERATING, "Saved queries"), "text")]
+
+
 class TestQueries:
     """The queries of the page are those that the stack saves, on fields that there are."""
 
-    def test_the_stack_saves_what_the_page_shows(self) -> None:
-        shown = [each.strip() for each in fenced(section(OPERATING, "Saved queries"), "text")]
+    def test_the_stack_saves_what_the_page_shows(self, queries: list[str]) -> None:
         saved = [each["QueryString"] for each in Stack().of_type("AWS::Logs::QueryDefinition")]
-        assert sorted(saved) == sorted(shown)
+        assert sorted(saved) == sorted(queries)
 
-    def test_they_read_fields_of_the_log(self) -> None:
+    def test_they_read_fields_of_the_log(self, queries: list[str]) -> None:
         [rows] = tables(section(DESIGN, "Log and metrics"))
         documented = {name for row in rows for name in codes(row[0])}
-        for query in fenced(section(OPERATING, "Saved queries"), "text"):
+        for query in queries:
             assert fields_of(query) <= documented | {"@timestamp", "requestId"}, query
 
-    def test_they_ask_for_words_of_the_log(self) -> None:
+    def test_they_ask_for_words_of_the_log(self, queries: list[str]) -> None:
         [rows] = tables(section(TRIGGERS, "What the log says"))
         words = {code(row[0]) for row in rows}
-        for query in fenced(section(OPERATING, "Saved queries"), "text"):
-            for line in query.splitlines():
-                if "event in" in line or "event =" in line:
-                    assert set(re.findall(r'"(\w+)"', line)) <= words
+        for line in "\n".join(queries).splitlines():
+            if "event in" in line or "event =" in line:
+                assert set(re.findall(r'"(\w+)"', line)) <= words
 
     def test_the_query_reads_the_line_that_the_page_shows(self) -> None:
         [query] = fenced(section(TRIGGERS, "Loops"), "text")
@@ -114,12 +120,11 @@ class TestTables:
 
     def test_which_entries_fire(self) -> None:
         items, keys = tables(section(TRIGGERS, "Which entries fire"))
-        known = triggers_of(
-            *(
-                item(trigger_entry(name, code(prefix), bucket="b", enabled=enabled == "true"))
-                for name, prefix, enabled in items
-            )
+        entries = (
+            trigger_entry(name, code(prefix), bucket="b", enabled=enabled == "true")
+            for name, prefix, enabled in items
         )
+        known = triggers_of(*map(item, entries))
         for key, expected, _ in keys:
             found = known.matching("b", code(key)).triggers
             fire = [each.trigger_id for each in found if isinstance(each, Trigger) and each.enabled]
@@ -167,7 +172,7 @@ class TestTables:
         prefixed = {name.removeprefix("LAVA_") for name in read} - {"REALM"}
         assert named.keys() == prefixed | {"LAVA_REALM"}
         documented = {
-            name: value for name, value in named.items() if value not in ("none", "required")
+            name: named[name] for name in named if named[name] not in ("none", "required")
         }
         assert Settings.from_env({"LAVA_REALM": "myrealm", **documented}) == defaults
 
@@ -196,11 +201,9 @@ class TestTables:
         for module in (CHECKOUT / "lava_s3trigger").rglob("*.py"):
             for node in ast.walk(ast.parse(module.read_text())):
                 match node:
-                    case ast.Call(
-                        func=ast.Name(id="log_event"), args=[_, ast.Constant(value=str(word)), *_]
-                    ):
+                    case ast.Call(ast.Name("log_event"), [_, ast.Constant(str(word)), *_]):
                         said.add(word)
-                    case ast.Constant(value=str(word)):
+                    case ast.Constant(str(word)):
                         constants.add(word)
         [rows] = tables(section(TRIGGERS, "What the log says"))
         documented = {code(row[0]) for row in rows}
@@ -208,31 +211,22 @@ class TestTables:
 
     def test_reasons_of_user_errors(self) -> None:
         rows = {row[0]: code(row[1]) for row in tables(section(TRIGGERS, "User errors"))[0]}
-        fields: dict[str, Any] = {
-            "invalid entry": {"paramters": {}},
-            "invalid condition": {"if_size_gt": "10k"},
-        }
-        for name, field in fields.items():
-            broken = trigger(**field)
-            assert isinstance(broken, BrokenTrigger)
-            assert broken.reason == rows[name]
+        wrong: dict[str, Any] = {"paramters": {}, "if_size_gt": "10k"}
+        broken = [trigger(**{name: value}) for name, value in wrong.items()]
+        expected = [rows["invalid entry"], rows["invalid condition"]]
+        assert [each.reason for each in broken if isinstance(each, BrokenTrigger)] == expected
 
     def test_kinds_of_attacks(self) -> None:
         attacks = CHECKOUT / "tests" / "attacks"
         [rows] = tables(section(DOCS / "security.md", "Attacks"))[:1]
-        told = {code(row[0]): int(row[1]) for row in rows}
-        assert told == {
-            path.stem: len(json.loads(path.read_text())) for path in attacks.glob("*.json")
-        }
+        counts = {path.stem: len(json.loads(path.read_text())) for path in attacks.glob("*.json")}
+        assert {code(row[0]): int(row[1]) for row in rows} == counts
 
 
 def test_alarms() -> None:
     [rows] = tables(section(OPERATING, "Alarms"))
-    stack = Stack(CreateIntake="true", AlarmEmail="a@b.example")
-    found = {
-        each["AlarmName"].removeprefix("lava-demo-s3trigger-"): float(each["Threshold"])
-        for each in stack.of_type("AWS::CloudWatch::Alarm")
-    }
+    alarms = alarms_of(CreateIntake="true", AlarmEmail="a@b.example")
+    found = {name: float(alarm["Threshold"]) for name, alarm in alarms.items()}
     assert found.keys() == {code(row[0]) for row in rows}
     for name, _, threshold in rows:
         default = PARAMETERS[code(threshold)]["Default"] if "`" in threshold else threshold

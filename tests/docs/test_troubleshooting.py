@@ -18,28 +18,20 @@ PAGE: Final = CHECKOUT / "docs" / "troubleshooting.md"
 PACKAGE: Final = CHECKOUT / "lava_s3trigger"
 
 # Where the function names a kind: the place of the argument, by the name of what is called.
-_PLACES: Final = {
-    "UserError": 1,
-    "ObjectError": 1,
-    "Outcome": 1,
-    "end": 1,
-    "fail": 0,
-    "refuse": 0,
-}
+_PLACES: Final = {"UserError": 1, "ObjectError": 1, "Outcome": 1, "end": 1, "fail": 0, "refuse": 0}
 
 
 def kinds() -> set[str]:
     """Return the kinds that the function's code names."""
-    paths = [path for path in PACKAGE.rglob("*.py") if "cli" not in path.parts]
-    return {kind for path in paths for kind in _named(ast.parse(path.read_text()))}
-
-
-def _named(tree: ast.Module) -> Iterator[str]:
-    for node in ast.walk(tree):
-        for value in _kinds_of(node):
-            # Elsewhere, what is called `fail` takes a text.
-            if isinstance(value, ast.Constant) and re.fullmatch("[a-z_]+", str(value.value)):
-                yield str(value.value)
+    return {
+        str(value.value)
+        for path in PACKAGE.rglob("*.py")
+        if "cli" not in path.parts
+        for node in ast.walk(ast.parse(path.read_text()))
+        for value in _kinds_of(node)
+        # Elsewhere, what is called `fail` takes a text.
+        if isinstance(value, ast.Constant) and re.fullmatch("[a-z_]+", str(value.value))
+    }
 
 
 def _kinds_of(node: ast.AST) -> Iterator[ast.AST]:
@@ -53,15 +45,13 @@ def _kinds_of(node: ast.AST) -> Iterator[ast.AST]:
         pairs = [(node.targets[0], node.value)]
         if isinstance(node.targets[0], ast.Tuple) and isinstance(node.value, ast.Tuple):
             pairs = list(zip(node.targets[0].elts, node.value.elts, strict=True))
-        yield from (
-            value
-            for target, value in pairs
-            if getattr(target, "attr", getattr(target, "id", "")).endswith("kind")
-        )
+        for target, value in pairs:
+            if getattr(target, "attr", getattr(target, "id", "")).endswith("kind"):
+                yield value
     elif isinstance(node, ast.FunctionDef):
-        names = [each.arg for each in node.args.args][-len(node.args.defaults) :]
-        found = zip(names, node.args.defaults, strict=False) if node.args.defaults else ()
-        yield from (value for name, value in found if name == "kind")
+        defaults = reversed(node.args.defaults)
+        names = reversed([each.arg for each in node.args.args])
+        yield from (value for name, value in zip(names, defaults, strict=False) if name == "kind")
 
 
 def rows(heading: str) -> list[list[str]]:

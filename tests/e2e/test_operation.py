@@ -52,9 +52,7 @@ def reader(
     for _ in range(3):  # the server throttles a cold burst
         empty_aws.client("lambda").invoke(FunctionName=FUNCTION, Payload=b'{"Records": []}')
     _, names = fenced(section(CONNECTING, "Before you start"), "sh")
-    variables = [line.partition("=")[0] for line in names.splitlines() if line[0].isalpha()]
-    tell = "; ".join(f"echo {name}=${name}" for name in variables)
-    reader.names = reader.run(names, tell)
+    reader.know(names)
     return reader
 
 
