@@ -26,41 +26,32 @@ with open(sys.argv[1]) as file:
 
 
 @pytest.fixture(scope="module")
-def template(release: Release) -> dict[str, Any]:
-    found: dict[str, Any] = _read(release.template.read_text())
-    return found
+def template(release: Release) -> Any:
+    return _read(release.template.read_text())
+
+
+def run(*arguments: object, **environment: str) -> str:
+    """Run Python with the CDK and a reader of Terraform; return its output."""
+    command = [PYTHON, *map(str, arguments)]
+    own = {"PATH": os.environ["PATH"], **environment}
+    done = subprocess.run(command, env=own, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 @pytest.fixture(scope="module")
 def assembly(release: Release, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder that the CDK writes."""
     folder = tmp_path_factory.mktemp("cdk")
-    done = subprocess.run(
-        [PYTHON, CHECKOUT / "examples" / "cdk" / "app.py"],
-        env={
-            "CDK_OUTDIR": str(folder / "out"),
-            "HOME": str(folder),
-            "PATH": os.environ["PATH"],
-            "RELEASE": str(release.folder),
-        },
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+    own = {"CDK_OUTDIR": str(folder / "out"), "HOME": str(folder), "RELEASE": str(release.folder)}
+    run(CHECKOUT / "examples" / "cdk" / "app.py", **own)
     return folder / "out"
 
 
 @pytest.fixture(scope="module")
 def configuration() -> Any:
     """The configuration of Terraform, as data."""
-    path = CHECKOUT / "examples" / "terraform" / "main.tf"
-    done = subprocess.run(
-        [PYTHON, "-c", READ_HCL, path], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    return json.loads(run("-c", READ_HCL, CHECKOUT / "examples" / "terraform" / "main.tf"))
 
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="the CDK needs node")
@@ -71,11 +62,11 @@ class TestCdk:
     def stack(self, assembly: Path) -> Any:
         return json.loads((assembly / "lava-myrealm-s3trigger.template.json").read_text())
 
-    def test_it_has_the_resources_of_the_release(
-        self, stack: Any, template: dict[str, Any]
-    ) -> None:
-        types = {name: each["Type"] for name, each in template["Resources"].items()}
-        found = {name: each["Type"] for name, each in stack["Resources"].items()}
+    def test_it_has_the_resources_of_the_release(self, stack: Any, template: Any) -> None:
+        types, found = (
+            {name: each["Type"] for name, each in of["Resources"].items()}
+            for of in (template, stack)
+        )
         found.pop("CDKMetadata", None)
         assert found == types
 
@@ -88,7 +79,7 @@ class TestCdk:
         # With a key of its own, the condition of the default key does not hold.
         assert stack["Conditions"]["HasDefaultCodeKey"] == {"Fn::Equals": [key, ""]}
 
-    def test_other_parameters_stay_parameters(self, stack: Any, template: dict[str, Any]) -> None:
+    def test_other_parameters_stay_parameters(self, stack: Any, template: Any) -> None:
         given = {"Realm", "CodeBucket", "CodeKey"}
         assert template["Parameters"].keys() - given <= stack["Parameters"].keys()
         assert not given & stack["Parameters"].keys()
@@ -106,9 +97,7 @@ class TestTerraform:
         ]
         return stack
 
-    def test_it_gives_parameters_of_the_template(
-        self, stack: Any, template: dict[str, Any]
-    ) -> None:
+    def test_it_gives_parameters_of_the_template(self, stack: Any, template: Any) -> None:
         required = {name for name, each in template["Parameters"].items() if "Default" not in each}
         given = stack["parameters"].keys()
         assert required <= given <= template["Parameters"].keys()
@@ -116,13 +105,12 @@ class TestTerraform:
 
     def test_it_names_the_files_of_a_release(self, configuration: Any, release: Release) -> None:
         [names] = configuration["locals"]
-        assert {
+        found = [
             names[name].replace("${var.release_version}", VERSION) for name in ("zip", "template")
-        } == {release.zip.name, release.template.name}
+        ]
+        assert found == [release.zip.name, release.template.name]
 
-    def test_its_output_is_one_of_the_template(
-        self, configuration: Any, template: dict[str, Any]
-    ) -> None:
+    def test_its_output_is_one_of_the_template(self, configuration: Any, template: Any) -> None:
         [output] = configuration["output"]
         value = output["function_arn"]["value"]
         assert any(f'outputs["{name}"]' in value for name in template["Outputs"])
