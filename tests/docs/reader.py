@@ -59,6 +59,17 @@ class Reader:
     def put(self, key: str) -> None:
         self.aws.client("s3").put_object(Bucket="my-bucket", Key=key, Body=b"data")
 
+    def queue_url(self, name: str) -> str:
+        return str(self.aws.client("sqs").get_queue_url(QueueName=name)["QueueUrl"])
+
+    def waiting(self, queue: str) -> int:
+        """Return the number of messages in a queue."""
+        name = "ApproximateNumberOfMessages"
+        found = self.aws.client("sqs").get_queue_attributes(
+            QueueUrl=self.queue_url(queue), AttributeNames=[name]
+        )
+        return int(found["Attributes"][name])
+
     def dispatched(self, key: str) -> None:
         """Wait for the dispatch of a key, and check that there is only one."""
         found: list[str] = []

@@ -10,6 +10,7 @@ from typing import Final
 
 import pytest
 
+from tests.build import BUCKET, job_entry, trigger_entry
 from tests.docs.pages import CONNECTING, DEPLOYING, fenced, section
 from tests.docs.reader import Reader
 from tests.processes import wait_until
@@ -28,9 +29,7 @@ PARAMETERS: Final = {
     "CacheTtl": "0",
     "CreateQueries": "false",  # the local server knows no saved queries
 }
-BUCKET: Final = "my-bucket"
 FOLDER: Final = "incoming/orders"
-JOB: Final = {"job_id": "load", "type": "exe", "worker": "core", "payload": "x", "enabled": True}
 UNDER_LOAD: Final = 60
 
 
@@ -44,10 +43,9 @@ def reader(
     for bucket in ("my-code-bucket", BUCKET):
         empty_aws.client("s3").create_bucket(Bucket=bucket)
     deploy(reader, release.folder)
-    reader.realm.put("jobs", [JOB])
-    trigger = {"trigger_id": "orders", "bucket": BUCKET, "prefix": FOLDER, "enabled": True}
-    parameters = {"key": "{{ key }}"}
-    reader.realm.put("s3triggers", [trigger | {"job_id": "load", "parameters": parameters}])
+    reader.realm.put("jobs", [job_entry()])
+    entry = trigger_entry("orders", FOLDER, parameters={"key": "{{ key }}"})
+    reader.realm.put("s3triggers", [entry])
     disable_mapping(empty_aws)
     for _ in range(3):  # the server throttles a cold burst
         empty_aws.client("lambda").invoke(FunctionName=FUNCTION, Payload=b'{"Records": []}')
@@ -75,16 +73,8 @@ def disable_mapping(aws: LocalAws) -> None:
 def put(reader: Reader, name: str) -> str:
     """Put an object; return its key."""
     key = f"{FOLDER}/{name}"
-    reader.aws.client("s3").put_object(Bucket=BUCKET, Key=key, Body=b"data")
+    reader.put(key)
     return key
-
-
-def parked(reader: Reader) -> int:
-    """Return the number of messages in the dead-letter queue."""
-    sqs = reader.aws.client("sqs")
-    url = sqs.get_queue_url(QueueName=f"{FUNCTION}-dlq")["QueueUrl"]
-    name = "ApproximateNumberOfMessages"
-    return int(sqs.get_queue_attributes(QueueUrl=url, AttributeNames=[name])["Attributes"][name])
 
 
 def next_release(release: Release, folder: Path) -> Path:
@@ -112,10 +102,10 @@ class TestOperation:
         client = reader.aws.client("lambda")
         before = client.get_function_configuration(FunctionName=FUNCTION)["CodeSha256"]
         folder = next_release(release, tmp_path)
-        sqs = reader.aws.client("sqs")
-        intake = sqs.get_queue_url(QueueName="lava-myrealm-s3trigger-intake")["QueueUrl"]
         # What fails during the update comes again after this time, not after six minutes.
-        sqs.set_queue_attributes(QueueUrl=intake, Attributes={"VisibilityTimeout": "5"})
+        reader.aws.client("sqs").set_queue_attributes(
+            QueueUrl=reader.queue_url(f"{FUNCTION}-intake"), Attributes={"VisibilityTimeout": "5"}
+        )
         update = threading.Thread(target=partial(deploy, reader, folder))
         update.start()
         keys: list[str] = []
@@ -133,4 +123,4 @@ class TestOperation:
 
         wait_until(all_arrived, f"{len(keys)} dispatches")
         assert set(found) == set(keys)
-        assert parked(reader) == 0
+        assert reader.waiting(f"{FUNCTION}-dlq") == 0

@@ -7,20 +7,19 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import unquote_plus
 
 import pytest
 
+from tests.build import s3_record
 from tests.cli.cannedaws import Answer, CannedAws, Request, refusal
-from tools.local.server import LocalAws
+from tools.local.server import CHECKOUT, LocalAws
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow("runs the script and the AWS CLI many times")]
 
-ROOT = Path(__file__).parents[2]
-SCRIPT = ROOT / "etc" / "s3lambda.sh"
+SCRIPT = CHECKOUT / "etc" / "s3lambda.sh"
 REGION: Final = "ap-southeast-2"
 BUCKET = "script-bucket"
 NONE_FOUND: Final = "s3lambda.sh: no objects found\n"
@@ -155,7 +154,7 @@ def payloads(result: subprocess.CompletedProcess[str]) -> list[dict[str, Any]]:
 
 
 def records(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return list(chain.from_iterable(payload["Records"] for payload in found))
+    return [record for payload in found for record in payload["Records"]]
 
 
 def keys(found: list[dict[str, Any]]) -> list[str]:
@@ -176,32 +175,28 @@ class TestRecords:
         stored = s3.list_objects_v2(Bucket=BUCKET, Prefix="flowers/")["Contents"][0]
         time_of_object = stored["LastModified"].isoformat(timespec="milliseconds")
         sequencer = record["s3"]["object"].pop("sequencer")
-
-        assert int(sequencer[:10], 16) == int(stored["LastModified"].timestamp())
-        assert record == {
-            "eventVersion": "2.1",
-            "eventSource": "aws:s3",
-            "awsRegion": REGION,
-            "eventTime": time_of_object.replace("+00:00", "Z"),
-            "eventName": "ObjectCreated:Put",
-            "userIdentity": {"principalId": "s3lambda.sh"},
-            "requestParameters": {"sourceIPAddress": "127.0.0.1"},
-            "responseElements": {"x-amz-request-id": "s3lambda.sh", "x-amz-id-2": "s3lambda.sh"},
-            "s3": {
-                "s3SchemaVersion": "1.0",
-                "configurationId": "s3lambda.sh",
-                "bucket": {
-                    "name": BUCKET,
-                    "ownerIdentity": {"principalId": "s3lambda.sh"},
-                    "arn": f"arn:aws:s3:::{BUCKET}",
-                },
-                "object": {
-                    "key": "flowers/red+flower%2B%C3%A9%40.jpg",
-                    "size": 7,
-                    "eTag": stored["ETag"].strip('"'),
-                },
+        expected = s3_record(
+            eventTime=time_of_object.replace("+00:00", "Z"),
+            userIdentity={"principalId": "s3lambda.sh"},
+            requestParameters={"sourceIPAddress": "127.0.0.1"},
+            responseElements={"x-amz-request-id": "s3lambda.sh", "x-amz-id-2": "s3lambda.sh"},
+        )
+        expected["s3"] |= {
+            "configurationId": "s3lambda.sh",
+            "bucket": {
+                "name": BUCKET,
+                "ownerIdentity": {"principalId": "s3lambda.sh"},
+                "arn": f"arn:aws:s3:::{BUCKET}",
+            },
+            "object": {
+                "key": "flowers/red+flower%2B%C3%A9%40.jpg",
+                "size": 7,
+                "eTag": stored["ETag"].strip('"'),
             },
         }
+
+        assert int(sequencer[:10], 16) == int(stored["LastModified"].timestamp())
+        assert record == expected
 
     def test_hostile_keys_are_printed_unchanged(self, run: Run, s3: Any, tmp_path: Path) -> None:
         bucket = "hostile-bucket"
@@ -214,8 +209,8 @@ class TestRecords:
         assert not (tmp_path / "injected").exists()
 
     def test_hostile_prefixes_find_their_keys(self, run: Run, s3: Any, tmp_path: Path) -> None:
-        prefixes = ["'\"\n$(touch injected)", "é-🎉", "-b"]
-        prefixes.append("file:///etc/")  # an argument of the CLI like this names a file
+        # An argument of the CLI like the last one names a file.
+        prefixes = ["'\"\n$(touch injected)", "é-🎉", "-b", "file:///etc/"]
         for prefix in prefixes:
             s3.put_object(Bucket=BUCKET, Key=f"{prefix}x", Body=b"x")
 
@@ -270,8 +265,7 @@ class TestSelection:
 
     def test_an_empty_selection_is_reported(self, run: Run, fake_lambda: Lambda) -> None:
         result = run("-l", "f", BUCKET, "nothing/here/")
-        assert (result.returncode, result.stdout) == (0, "")
-        assert result.stderr == NONE_FOUND
+        assert (result.returncode, result.stdout, result.stderr) == (0, "", NONE_FOUND)
         assert fake_lambda.invocations == []
 
 
@@ -306,11 +300,8 @@ def test_the_function_is_invoked_asynchronously_with_the_printed_payloads(
 
     result = run("-l", "my-function", BUCKET, orders)
     assert (result.returncode, result.stderr) == (0, "")
-    assert result.stdout.splitlines() == [
-        "my-function: payload 1 of 3 accepted",
-        "my-function: payload 2 of 3 accepted",
-        "my-function: payload 3 of 3 accepted",
-    ]
+    told = [f"my-function: payload {number} of 3 accepted" for number in (1, 2, 3)]
+    assert result.stdout.splitlines() == told
     path = "/2015-03-31/functions/my-function/invocations"
     for each in fake_lambda.invocations:
         assert (each.path, each.headers["x-amz-invocation-type"]) == (path, "Event")
@@ -328,11 +319,9 @@ class TestFailures:
     def assert_failed(
         self, result: subprocess.CompletedProcess[str], *words: str, status: int = 1
     ) -> None:
-        assert result.returncode == status
-        assert result.stderr.count("\n") == 1
-        assert result.stderr.startswith("s3lambda.sh: ")
-        for word in words:
-            assert word in result.stderr
+        [line] = result.stderr.splitlines()
+        assert (result.returncode, line[:13]) == (status, "s3lambda.sh: ")
+        assert [word for word in words if word not in result.stderr] == []
 
     def test_a_missing_bucket_is_reported(self, run: Run) -> None:
         result = run("no-such-bucket", "incoming/\n")
@@ -397,16 +386,15 @@ class TestFailures:
     def test_a_missing_program_is_named(
         self, run: Run, tmp_path: Path, there: str, words: str
     ) -> None:
+        path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
         for name in (there, "bash"):
-            found = shutil.which(name, path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
-            (tmp_path / name).symlink_to(found or "")
+            (tmp_path / name).symlink_to(shutil.which(name, path=path) or "")
         self.assert_failed(run(BUCKET, "x", PATH=str(tmp_path)), words)
 
     def test_an_unknown_region_is_reported(self, run: Run) -> None:
         self.assert_failed(run(BUCKET, "x", AWS_REGION=""), "set AWS_REGION\n")
-        self.assert_failed(
-            run(BUCKET, "x", AWS_REGION="", AWS_PROFILE="gone"), "(The config profile (gone)"
-        )
+        result = run(BUCKET, "x", AWS_REGION="", AWS_PROFILE="gone")
+        self.assert_failed(result, "(The config profile (gone)")
 
 
 @pytest.mark.parametrize("arguments", [["-h"], ["-b", "10", "--help"]])
