@@ -36,26 +36,18 @@ def test_link_targets_exist(page: Path) -> None:
 def test_pages_that_the_code_names_exist(folder: str) -> None:
     for module in (CHECKOUT / folder).rglob("*.py"):
         for name, anchor in re.findall(r"\b(docs/[\w-]+\.md)(?:#([\w-]+))?", module.read_text()):
-            if name in MADE:
-                continue
-            assert (CHECKOUT / name).exists(), f"{module}: {name}"
-            assert not anchor or anchor in anchors(CHECKOUT / name), f"{module}: {name}#{anchor}"
+            if name not in MADE:
+                assert (CHECKOUT / name).exists(), f"{module}: {name}"
+                assert not anchor or anchor in anchors(CHECKOUT / name), f"{module}: {anchor}"
 
 
 @each_page
 def test_named_files_exist(page: Path) -> None:
     # What a command writes between marks, it keeps current itself.
-    text = re.sub(
-        r"<!-- (table of [a-z ]+) -->.*?<!-- end of \1 -->",
-        "",
-        page.read_text(),
-        flags=re.DOTALL,
-    )
-    named = {
-        each
-        for each in codes(prose(text))
-        if re.fullmatch(r"\.?[\w/-]+(\.[\w-]+)*\.(json|lock|md|py|sh|toml|txt|yaml)", each)
-    }
+    marked = re.compile(r"<!-- (table of [a-z ]+) -->.*?<!-- end of \1 -->", re.DOTALL)
+    text = marked.sub("", page.read_text())
+    path = r"\.?[\w/-]+(\.[\w-]+)*\.(json|lock|md|py|sh|toml|txt|yaml)"
+    named = {each for each in codes(prose(text)) if re.fullmatch(path, each)}
     made = set(re.findall(r"\bas\s+`([^`]+)`", text))
     folders = ("", "docs", "etc", "events", "lava_s3trigger")
     for name in named - made:
