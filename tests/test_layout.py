@@ -121,13 +121,6 @@ class TestReading:
         modules = pages.modules(package(tmp_path, cli_check_lint="", **sources))
         assert pages.across_rooms(modules) == [expected] * bool(expected)
 
-    def test_the_picture_has_the_folders_of_commands(self, tmp_path: Path) -> None:
-        modules = pages.modules(package(tmp_path, cli_weigh_command="", cli_output_text=""))
-        commands, shared = pages.picture(modules).split("shared, from the top:")
-        assert "\n              weigh\n" in commands
-        assert "output" in shared
-        assert "output" not in commands
-
 
 @pytest.mark.parametrize(("path", "text"), pages.pages().items(), ids=lambda each: str(each)[-20:])
 def test_a_page_is_current(path: Path, text: str) -> None:
