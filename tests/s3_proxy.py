@@ -82,7 +82,7 @@ class S3Proxy(HttpServer):
         if found is None and is_put and (reasons := list(refusals(read_configuration(body)))):
             found = 400, error("InvalidArgument", f"Configurations overlap: {reasons[0]}")
         if found is not None:
-            return HttpAnswer(*found, {"Content-Type": "application/xml"})
+            return HttpAnswer(found[0], found[1], {"Content-Type": "application/xml"})
         connection = http.client.HTTPConnection(self._target, timeout=60)
         headers = {k: v for k, v in request.headers.items() if k not in OF_CONNECTIONS}
         connection.request(method, path, body, headers)

@@ -332,7 +332,7 @@ EFFECTS: Final[dict[str, dict[str, Any]]] = {
 
 
 def at(stack: Stack, path: str) -> Any:
-    """Return a property of a resource, or the value of an output."""
+    """Return a resource or a property of one, or the value of an output."""
     logical_id, *names = path.split(".")
     if logical_id == "Outputs":
         return stack.outputs.get(names[0], {}).get("Value")
@@ -364,9 +364,8 @@ class TestEffects:
     def test_the_default_environment_equals_the_default_settings(self) -> None:
         environment = Stack()["Function"]["Environment"]["Variables"]
 
-        assert Settings.from_env(environment) == Settings(
-            realm="demo", dead_letter_queue="lava-demo-s3trigger-dlq"
-        )
+        expected = Settings(realm="demo", dead_letter_queue="lava-demo-s3trigger-dlq")
+        assert Settings.from_env(environment) == expected
 
     @pytest.mark.parametrize("level", PARAMETERS["LogLevel"]["AllowedValues"])
     def test_lambda_drops_no_line_of_any_log_level(self, level: str) -> None:
@@ -381,9 +380,7 @@ class TestEffects:
         ("name", "value", "number"),
         [("CreateLogGroup", "false", 4), ("CreateQueries", "false", 0), ("LogFormat", "Text", 0)],
     )
-    def test_queries_are_saved_for_the_log_in_json(
-        self, name: str, value: str, number: int
-    ) -> None:
+    def test_queries_are_for_the_log_in_json(self, name: str, value: str, number: int) -> None:
         queries = Stack(**{name: value}).of_type("AWS::Logs::QueryDefinition")
 
         groups = [query["LogGroupNames"] for query in queries]
@@ -412,10 +409,8 @@ class TestEffects:
         assert stack.outputs["DeadLetterQueueUrl"]["Value"] == url
         assert stack["DeadLetterQueuePolicy"]["Queues"] == [url]
         assert stack.rights() == created.rights()
-        for each in ("Function", "RedriveMapping"):
-            assert stack[each] == created[each]
-        for each in ("DeadLetterQueueName", "DeadLetterQueueArn"):
-            assert stack.outputs[each] == created.outputs[each]
+        for path in ("Function", "RedriveMapping", "Outputs.DeadLetterQueueArn"):
+            assert at(stack, path) == at(created, path) is not None
 
 
 def rights(by_resource: dict[str, str]) -> set[tuple[str, str]]:
@@ -521,48 +516,38 @@ def test_invokers_are_buckets_and_topics_and_the_realms_rules(
     }
 
 
-FROM_EVENTS: Final = {"ArnLike": {"aws:SourceArn": f"arn:aws:events:{REGION}:{ACCOUNT}:rule/*"}}
+def like(arns: Any) -> dict[str, Any]:
+    """Return the condition of a sender whose ARN is like one of these."""
+    return {"ArnLike": {"aws:SourceArn": arns}}
 
 
-class TestQueuePolicies:
-    """Who may send to the queues of the stack."""
+RULES: Final = like(f"arn:aws:events:{REGION}:{ACCOUNT}:rule/*")
+TOPICS: Final = f"arn:aws:sns:*:{ACCOUNT}:*"
+OTHERS: Final = [f"arn:aws:sns:{REGION}:{str(number) * 12}:*" for number in (1, 2, 3)]
+BUCKETS: Final = {"StringEquals": {"aws:SourceAccount": ACCOUNT}}
 
-    def senders(self, stack: Stack, policy: str, queue: str) -> dict[str, Any]:
-        """Return the condition of each service; it may only send, and to this queue only."""
-        found = stack[policy]
-        statements = found["PolicyDocument"]["Statement"]
-        assert found["Queues"] == [queue]
-        rights = {(each["Action"], each["Resource"]) for each in statements}
-        assert rights == {("sqs:SendMessage", stack.arn("sqs", queue))}
-        return {
-            each["Principal"]["Service"].removesuffix(".amazonaws.com"): each["Condition"]
-            for each in statements
-        }
 
-    def test_the_dead_letter_queue_accepts_only_this_accounts_topics_and_rules(self) -> None:
-        senders = self.senders(Stack(), "DeadLetterQueuePolicy", f"{FUNCTION}-dlq")
+@pytest.mark.parametrize(
+    ("parameters", "queue", "senders"),
+    [
+        ({}, "dlq", {"sns": like([TOPICS]), "events": RULES}),
+        (EVERYTHING, "dlq", {"sns": like([TOPICS, *OTHERS]), "events": RULES}),
+        (EVERYTHING, "intake", {"s3": BUCKETS, "sns": like(TOPICS), "events": RULES}),
+    ],
+)
+def test_queues_accept_only_this_accounts_senders_and_topics_that_may_invoke_the_function(
+    parameters: dict[str, str], queue: str, senders: dict[str, Any]
+) -> None:
+    stack = Stack(**parameters)
+    policy = stack["IntakeQueuePolicy" if queue == "intake" else "DeadLetterQueuePolicy"]
+    statements = policy["PolicyDocument"]["Statement"]
 
-        assert senders == {
-            "sns": {"ArnLike": {"aws:SourceArn": [f"arn:aws:sns:*:{ACCOUNT}:*"]}},
-            "events": FROM_EVENTS,
-        }
-
-    def test_the_dead_letter_queue_accepts_the_topics_that_may_invoke_the_function(self) -> None:
-        stack = Stack(**EVERYTHING)
-        senders = self.senders(stack, "DeadLetterQueuePolicy", f"{FUNCTION}-dlq")
-
-        assert senders["sns"]["ArnLike"]["aws:SourceArn"][1:] == [
-            f"arn:aws:sns:{REGION}:{EVERYTHING[f'OtherAccount{number}']}:*" for number in (1, 2, 3)
-        ]
-
-    def test_the_intake_accepts_only_this_accounts_buckets_topics_and_rules(self) -> None:
-        stack = Stack(CreateIntake="true")
-
-        assert self.senders(stack, "IntakeQueuePolicy", f"{FUNCTION}-intake") == {
-            "s3": {"StringEquals": {"aws:SourceAccount": ACCOUNT}},
-            "sns": {"ArnLike": {"aws:SourceArn": f"arn:aws:sns:*:{ACCOUNT}:*"}},
-            "events": FROM_EVENTS,
-        }
+    assert policy["Queues"] == [f"{FUNCTION}-{queue}"]
+    rights = {(each["Action"], each["Resource"]) for each in statements}
+    assert rights == {("sqs:SendMessage", stack.arn("sqs", f"{FUNCTION}-{queue}"))}
+    services = [each["Principal"]["Service"].partition(".")[0] for each in statements]
+    conditions = [each["Condition"] for each in statements]
+    assert dict(zip(services, conditions, strict=True)) == senders
 
 
 class TestNamesAndRetention:

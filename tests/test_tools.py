@@ -17,18 +17,16 @@ BAD: Final = {"name": "bad", "version": "2", "vulns": [VULNERABILITY]}
 @pytest.mark.parametrize(
     ("packages", "status", "said"),
     [
-        pytest.param([GOOD], 0, "audited 1 packages: no known vulnerability", id="good"),
-        pytest.param([UNKNOWN, BAD], 1, "bad 2: PYSEC-2026-1, fixed in 3", id="bad and unknown"),
-        pytest.param([GOOD, UNKNOWN], 0, "NOT AUDITED, unknown to the", id="unknown"),
-        pytest.param([UNKNOWN], 0, "AUDIT SKIPPED", id="all unknown"),
-        pytest.param(None, 0, "AUDIT SKIPPED", id="unreachable"),
+        ([GOOD], 0, "audited 1 packages: no known vulnerability"),
+        ([UNKNOWN, BAD], 1, "bad 2: PYSEC-2026-1, fixed in 3"),
+        ([GOOD, UNKNOWN], 0, "NOT AUDITED, unknown to the"),
+        ([UNKNOWN], 0, "AUDIT SKIPPED"),
+        (None, 0, "AUDIT SKIPPED"),
     ],
+    ids=["good", "bad and unknown", "unknown", "all unknown", "unreachable"],
 )
 def test_the_audit_fails_on_a_known_vulnerability(
-    capsys: pytest.CaptureFixture[str],
-    packages: list[dict[str, Any]] | None,
-    status: int,
-    said: str,
+    capsys: pytest.CaptureFixture[str], packages: Any, status: int, said: str
 ) -> None:
     assert report(packages) == status
     assert said in capsys.readouterr().out
