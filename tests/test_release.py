@@ -1,8 +1,10 @@
-"""What `make release` makes: the same everywhere, complete, and fit to deploy."""
+"""What `make release` makes: the same everywhere, complete, fit to deploy, also as examples do."""
 
 import hashlib
 import json
+import os
 import re
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -14,15 +16,24 @@ import pytest
 
 from tests.release import VERSION, Release, copy_sources, make_release
 from tests.test_template import PARAMETERS, TEMPLATE, _read
+from tools.local.server import CHECKOUT
 from tools.notes import NotesError, notes
 
-pytestmark = pytest.mark.slow("makes releases")
+pytestmark = pytest.mark.slow("makes releases, and runs the CDK")
 
 
 @pytest.fixture
 def template(release: Release) -> Any:
     """The template of the release."""
     return _read(release.template.read_text())
+
+
+def output(*command: str | Path, **environment: str) -> str:
+    """Run a command, and return its output."""
+    own = os.environ | environment
+    done = subprocess.run(command, env=own, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
 
 
 class TestBytes:
@@ -168,9 +179,7 @@ class TestTemplate:
 
     def test_cfn_lint_has_nothing_to_say(self, release: Release) -> None:
         program, rules = Path(sys.executable).with_name("cfn-lint"), "cfn_lint_serverless.rules"
-        command = [program, "--append-rules", rules, "--", release.template]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        assert (done.returncode, done.stdout) == (0, "")
+        assert output(program, "--append-rules", rules, "--", release.template) == ""
 
 
 class TestCommandLine:
@@ -182,10 +191,8 @@ class TestCommandLine:
             "import sys; sys.path[:0] = sys.argv[1:3]; sys.argv[1:] = ['--help'];"
             "import lava_s3trigger.__main__ as m; assert '.whl' in m.__file__; m.main()"
         )
-        command = [sys.executable, "-I", "-S", "-c", code, release.wheel, site]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
-        assert "lava's S3 triggers" in done.stdout
+        arguments = ("-I", "-S", "-c", code, release.wheel, site)
+        assert "lava's S3 triggers" in output(sys.executable, *arguments)
 
     def test_the_sdist_has_the_sources_alone(self, release: Release) -> None:
         with tarfile.open(release.sdist) as archive:
@@ -213,3 +220,88 @@ class TestNotes:
     def test_a_release_without_notes_is_refused(self) -> None:
         with pytest.raises(NotesError, match=r"section \[1.0.0\] of CHANGELOG.md is empty"):
             notes(self.TEXT, "1.0.0", is_released=True)
+
+
+PYTHON: Final = CHECKOUT / ".venv-as-code" / "bin" / "python"
+READ_HCL: Final = """
+import hcl2, json, sys
+options = hcl2.SerializationOptions(strip_string_quotes=True, explicit_blocks=False)
+with open(sys.argv[1]) as file:
+    print(json.dumps(hcl2.load(file, serialization_options=options)))
+"""
+
+
+@pytest.fixture(scope="module")
+def assembly(release: Release, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder that the CDK writes."""
+    folder = tmp_path_factory.mktemp("cdk")
+    own = {"CDK_OUTDIR": str(folder / "out"), "HOME": str(folder), "RELEASE": str(release.folder)}
+    output(PYTHON, CHECKOUT / "examples" / "cdk" / "app.py", **own)
+    return folder / "out"
+
+
+@pytest.fixture(scope="module")
+def configuration() -> Any:
+    """The configuration of Terraform, as data."""
+    return json.loads(
+        output(PYTHON, "-c", READ_HCL, CHECKOUT / "examples" / "terraform" / "main.tf")
+    )
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="the CDK needs node")
+class TestCdk:
+    """The app of the CDK, synthesised."""
+
+    @pytest.fixture
+    def stack(self, assembly: Path) -> Any:
+        return json.loads((assembly / "lava-myrealm-s3trigger.template.json").read_text())
+
+    def test_it_has_the_resources_of_the_release(self, stack: Any, template: Any) -> None:
+        types, found = (
+            {name: each["Type"] for name, each in of["Resources"].items()}
+            for of in (template, stack)
+        )
+        found.pop("CDKMetadata", None)
+        assert found == types
+
+    def test_the_code_is_the_zip_of_the_release(
+        self, assembly: Path, stack: Any, release: Release
+    ) -> None:
+        key = stack["Resources"]["Function"]["Properties"]["Code"]["S3Key"]["Fn::If"][2]
+        asset = (assembly / f"asset.{key}").read_bytes()
+        assert hashlib.sha256(asset).hexdigest() == release.checksums[release.zip.name]
+        # With a key of its own, the condition of the default key does not hold.
+        assert stack["Conditions"]["HasDefaultCodeKey"] == {"Fn::Equals": [key, ""]}
+
+    def test_other_parameters_stay_parameters(self, stack: Any, template: Any) -> None:
+        given = {"Realm", "CodeBucket", "CodeKey"}
+        assert template["Parameters"].keys() - given <= stack["Parameters"].keys()
+        assert not given & stack["Parameters"].keys()
+
+
+class TestTerraform:
+    """The configuration of Terraform, as far as it can be read without Terraform."""
+
+    @pytest.fixture
+    def stack(self, configuration: Any) -> Any:
+        kind = "aws_cloudformation_stack"
+        [stack] = [each[kind] for each in configuration["resource"] if kind in each]
+        return stack["s3trigger"]
+
+    def test_it_gives_parameters_of_the_template(self, stack: Any, template: Any) -> None:
+        required = {name for name, each in template["Parameters"].items() if "Default" not in each}
+        given = stack["parameters"].keys()
+        assert required <= given <= template["Parameters"].keys()
+        assert stack["capabilities"] == ["CAPABILITY_IAM"]
+
+    def test_it_names_the_files_of_a_release(self, configuration: Any, release: Release) -> None:
+        [names] = configuration["locals"]
+        found = [
+            names[name].replace("${var.release_version}", VERSION) for name in ("zip", "template")
+        ]
+        assert found == [release.zip.name, release.template.name]
+
+    def test_its_output_is_one_of_the_template(self, configuration: Any, template: Any) -> None:
+        [output] = configuration["output"]
+        value = output["function_arn"]["value"]
+        assert any(f'outputs["{name}"]' in value for name in template["Outputs"])

@@ -187,28 +187,32 @@ def prod(aws: LocalAws) -> Realm:
     then, now = (item(_orders(*patterns)) for patterns in (("*.csv",), ("*.csv", "*.CSV")))
     realm.put("s3triggers", [_orders("*.csv", "*.CSV")])
     log = Log(aws, "/aws/lambda/lava-prod-s3trigger")
-    names = {"trigger_id": "load-orders", "bucket": "my-bucket", "key": "incoming/orders/A.CSV"}
-    first = TIME, "1c0f9f4e-2f0b-4d0e-9d0e-6a6c3c1f8a52"
-    skipped = {
+    names: Any = {
+        "trigger_id": "load-orders",
+        "bucket": "my-bucket",
+        "key": "incoming/orders/A.CSV",
+    }
+    first = "1c0f9f4e-2f0b-4d0e-9d0e-6a6c3c1f8a52"
+    skipped: dict[str, Any] = {
         "kind": "condition_not_met",
         "reason": 'not met: if_fnmatch ["*.csv"]',
         "message_id": "e4b2a8a4-0f1e-4f0c-8a54-6f4b1f1f0c3d",
     }
     log.write(
-        line("skipped", *first, **skipped, **names, entry=entry_digest(then)),
-        line("summary", *first, events=1, skipped=1),
+        line("skipped", TIME, first, **skipped, **names, entry=entry_digest(then)),
+        line("summary", TIME, first, events=1, skipped=1),
     )
-    second = TIME + timedelta(hours=8), "5a1d7c52-8f4e-4a52-9e0b-0c8f6d1c2b90"
-    dispatched = {
+    later, second = TIME + timedelta(hours=8), "5a1d7c52-8f4e-4a52-9e0b-0c8f6d1c2b90"
+    dispatched: dict[str, Any] = {
         "job_id": "load_orders",
         "queue": "lava-prod-core",
         "run_id": "75e6080c-ee23-4c9a-924e-65ccec04a09a",
         "replay": "2026-03-14-orders",
     }
     log.write(
-        line("dispatched", *second, **dispatched, **names, entry=entry_digest(now)),
-        line("summary", *second, events=1, replayed=1, dispatched=1),
-        at=second[0],
+        line("dispatched", later, second, **dispatched, **names, entry=entry_digest(now)),
+        line("summary", later, second, events=1, replayed=1, dispatched=1),
+        at=later,
         stream="two",
     )
     return realm

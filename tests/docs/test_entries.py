@@ -4,13 +4,14 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 from click.testing import CliRunner
 
+from lava_s3trigger import conditions
 from lava_s3trigger.cli import commands
 from lava_s3trigger.cli.entries.load import Entry, load
 from lava_s3trigger.cli.entries.memory import MemoryJobs, MemoryTriggers
@@ -18,7 +19,7 @@ from lava_s3trigger.decision import decide
 from lava_s3trigger.deliveries import deliveries
 from lava_s3trigger.dispatch import timestamp
 from lava_s3trigger.templates.documents import Document, RenderingError, variables
-from lava_s3trigger.triggers import Trigger, read_trigger
+from lava_s3trigger.triggers import BrokenTrigger, Trigger, read_trigger
 from tests.build import job_entry, trigger_entry
 from tools.local.server import CHECKOUT
 
@@ -217,3 +218,48 @@ class TestCookbook:
     def test_all_cases_hold(self, folder: Path) -> None:
         done = CliRunner().invoke(commands, ["test", str(folder)])
         assert done.exit_code == 0, done.output
+
+
+CONTRIBUTING: Final = section(CHECKOUT / "CONTRIBUTING.md", "Add a condition")
+SATURDAY: Final = datetime(2026, 3, 14, tzinfo=UTC)
+MONDAY: Final = datetime(2026, 3, 16, tzinfo=UTC)
+
+
+class TestNewCondition:
+    """The condition that CONTRIBUTING.md adds works as the page says."""
+
+    @pytest.fixture(autouse=True)
+    def weekday(self) -> Iterator[None]:
+        """The condition of the page, as if it were in the module."""
+        source = "\n".join(["from __future__ import annotations", *fenced(CONTRIBUTING, "python")])
+        exec(source, {**vars(conditions), "datetime": datetime})  # the page's own code
+        yield
+        del conditions.KINDS["weekday"]
+
+    def read(self, **fields: Any) -> Trigger | BrokenTrigger:
+        """Read the entry of the page, with other fields."""
+        [entry] = [json.loads(block) for block in fenced(CONTRIBUTING, "text")]
+        return read_trigger(item(entry | fields))
+
+    @pytest.mark.parametrize(
+        ("fields", "expected"), [({}, [True, False]), ({"if_weekday": "sat"}, [False, True])]
+    )
+    def test_the_condition_and_its_inverse_hold_on_their_days(
+        self, fields: dict[str, Any], expected: list[bool]
+    ) -> None:
+        trigger = self.read(**fields, if_not_weekday="mon")
+        assert isinstance(trigger, Trigger)
+        holds = {
+            each.field: [each.holds(MONDAY), each.holds(SATURDAY)] for each in trigger.conditions
+        }
+        assert holds == {"if_weekday": expected, "if_not_weekday": [False, True]}
+
+    @pytest.mark.parametrize("argument", ["monday", ["mon", 1], 1, {"day": "mon"}])
+    def test_an_invalid_argument_is_a_user_error_that_names_the_field(self, argument: Any) -> None:
+        trigger = self.read(if_weekday=argument)
+        assert isinstance(trigger, BrokenTrigger)
+        assert trigger.reason.startswith("bad entry: if_weekday: ")
+        assert "is not a day or list of days (mon, tue" in trigger.reason
+
+    def test_the_docstring_is_the_line_of_the_docs(self) -> None:
+        assert conditions.KINDS["weekday"].description.startswith("The event happened on any")

@@ -1,11 +1,13 @@
-"""The targets of links, files and commands that the pages name exist."""
+"""What the pages link, name and show exists: targets, files, commands, and current drawings."""
 
 import re
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
+from xml.etree import ElementTree as ET
 
 import pytest
 
+from tools import drawings
 from tools.local.server import CHECKOUT
 
 from .pages import PAGES, codes, fenced, prose, slug
@@ -68,3 +70,38 @@ def test_named_make_targets_exist(page: Path) -> None:
 @each_page
 def test_no_path_of_one_machine(page: Path) -> None:
     assert not re.search(r"/(home|root|tmp|work)/", page.read_text())
+
+
+SVG: Final = "{http://www.w3.org/2000/svg}"
+DRAWINGS: Final = drawings.drawings()
+each_drawing = pytest.mark.parametrize("path", DRAWINGS, ids=lambda path: path.stem)
+
+
+@each_drawing
+def test_a_drawing_is_current(path: Any) -> None:
+    assert path.read_text() == DRAWINGS[path], "run: make docs"
+
+
+@each_drawing
+def test_a_page_shows_it_and_says_what_it_shows(path: Any) -> None:
+    shown = re.compile(rf"!\[[^\]]{{20,}}\]\((docs/)?images/{path.name}\)")
+    assert [page.name for page in PAGES if shown.search(page.read_text())]
+
+
+@each_drawing
+def test_it_has_a_description_and_colours_for_dark(path: Any) -> None:
+    svg = ET.fromstring(DRAWINGS[path])
+    assert all(svg.findtext(f"{SVG}{name}") for name in ("title", "desc"))
+    assert "@media (prefers-color-scheme: dark)" in (svg.findtext(f"{SVG}style") or "")
+
+
+@each_drawing
+def test_nothing_reaches_over_the_edge(path: Any) -> None:
+    svg = ET.fromstring(DRAWINGS[path])
+    width, height = float(svg.attrib["width"]), float(svg.attrib["height"])
+    boxes = svg.findall(f"{SVG}rect")
+    assert len(boxes) > 3
+    for box in boxes:
+        x, y, wide, high = (float(box.get(name, 0)) for name in ("x", "y", "width", "height"))
+        assert x + wide <= width
+        assert y + high <= height

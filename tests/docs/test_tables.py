@@ -5,14 +5,18 @@ import json
 import os
 import pkgutil
 import re
+from collections.abc import Iterator
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import Any, Final
 
 import dateutil as dateutil_package
 import pytest
 from jinja2.defaults import DEFAULT_NAMESPACE
 
 from lava_s3trigger import triggers, units
+from lava_s3trigger.cli.doctor import checks
+from lava_s3trigger.cli.doctor.registry import CHECKS
+from lava_s3trigger.metrics import FAILURES
 from lava_s3trigger.settings import Settings
 from lava_s3trigger.templates.documents import Document, variables
 from lava_s3trigger.triggers import BrokenTrigger, Trigger
@@ -232,3 +236,70 @@ def test_alarms() -> None:
         default = PARAMETERS[code(threshold)]["Default"] if "`" in threshold else threshold
         scale = 1000 if code(name) == "async-age" else 1
         assert found[code(name)] == float(default) * scale
+
+
+# Where the function names a kind: the place of the argument, by the name of what is called.
+_PLACES: Final = {"UserError": 1, "ObjectError": 1, "Outcome": 1, "end": 1, "fail": 0, "refuse": 0}
+
+
+def kinds() -> set[str]:
+    """Return the kinds that the function's code names."""
+    return {
+        str(value.value)
+        for path in (CHECKOUT / "lava_s3trigger").rglob("*.py")
+        if "cli" not in path.parts
+        for node in ast.walk(ast.parse(path.read_text()))
+        for value in _kinds_of(node)
+        # Elsewhere, what is called `fail` takes a text.
+        if isinstance(value, ast.Constant) and re.fullmatch("[a-z_]+", str(value.value))
+    }
+
+
+def _kinds_of(node: ast.AST) -> Iterator[ast.AST]:
+    """Yield what a node gives as a kind."""
+    if isinstance(node, ast.Call):
+        yield from (each.value for each in node.keywords if each.arg in {"kind", "refusal"})
+        place = _PLACES.get(getattr(node.func, "attr", getattr(node.func, "id", "")))
+        if place is not None and place < len(node.args):
+            yield node.args[place]
+    elif isinstance(node, ast.Assign):
+        pairs = [(node.targets[0], node.value)]
+        if isinstance(node.targets[0], ast.Tuple) and isinstance(node.value, ast.Tuple):
+            pairs = list(zip(node.targets[0].elts, node.value.elts, strict=True))
+        for target, value in pairs:
+            if getattr(target, "attr", getattr(target, "id", "")).endswith("kind"):
+                yield value
+    elif isinstance(node, ast.FunctionDef):
+        defaults = reversed(node.args.defaults)
+        names = reversed([each.arg for each in node.args.args])
+        yield from (value for name, value in zip(names, defaults, strict=False) if name == "kind")
+
+
+def rows(heading: str) -> list[list[str]]:
+    """Return the table under a heading of the page on troubleshooting."""
+    [found] = tables(section(DOCS / "troubleshooting.md", heading))
+    assert len({len(row) for row in found}) == 1
+    return found
+
+
+@pytest.mark.parametrize("heading", ["Findings of doctor", "Kinds in the log"])
+def test_each_row_says_what_to_do(heading: str) -> None:
+    found = rows(heading)
+
+    assert found[0][0]
+    assert all(cell for row in found for cell in row[1:])
+
+
+def test_each_finding_of_doctor_has_a_row() -> None:
+    assert checks.__doc__
+    named = [name for row in rows("Findings of doctor") for name in codes(row[1])]
+
+    assert sorted(named) == sorted(CHECKS)
+
+
+def test_each_kind_in_the_log_has_a_row() -> None:
+    found = kinds() | {"busy"}  # dedup/protocol.py has it in a pair, with its reason
+    named = [name for row in rows("Kinds in the log") for name in codes(row[1])]
+
+    assert found >= set(FAILURES)
+    assert sorted(named) == sorted(found)

@@ -16,7 +16,7 @@ from typing import Final
 import pytest
 
 from tests.docs.pages import fenced, section
-from tests.processes import SECONDS, finish, read_until, signals_received, wait_until
+from tests.processes import SECONDS, finish, read_until, wait_until
 from tools.local.examples import BUCKETS, REALM, WORKERS
 from tools.local.realm import Realm
 from tools.local.server import CHECKOUT, REGION, LocalAws
@@ -173,16 +173,8 @@ class TestMake:
     def test_a_signal_ends_it(self, tmp_path: Path, to: str) -> None:
         """make hands SIGTERM on; SIGINT it does not, since a terminal sends that to all."""
         built = [".venv/installed", ".venv-ministack/installed", "build/package/installed"]
-        with signals_received():
-            process = subprocess.Popen(
-                ["make", *(f"--old-file={file}" for file in built), "local"],
-                cwd=CHECKOUT,
-                env=os.environ | {"TMPDIR": str(tmp_path)},
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                text=True,
-            )
-        assert process.stdout
+        old = [f"--old-file={file}" for file in built]
+        process = start(*old, "local", folder=tmp_path, program=["make"])
         assert process.stderr
         told = read_until(process.stderr, "In another terminal", process)
         [server] = re.findall(r"kill (\d+)", "".join(told))

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, Page, Request
 
 CHROMIUM: Final = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
 EXAMPLES: Final = (
@@ -92,7 +92,12 @@ def visit(browser: Browser) -> Iterator[Callable[..., Page]]:
         page.on("dialog", lambda dialog: wrong.append(f"dialog: {dialog.message}"))
         page.on("pageerror", lambda error: wrong.append(f"error: {error}"))
         own = (f"http://{link.split('/')[2]}/", "blob:", "data:")
-        page.on("request", lambda each: each.url.startswith(own) or wrong.append(each.url))
+
+        def check(request: Request) -> None:
+            if not request.url.startswith(own):
+                wrong.append(f"request: {request.url}")
+
+        page.on("request", check)
         page.goto(link)
         page.wait_for_selector(".row, #map .empty", state="attached")
         pages.append(page)
