@@ -193,15 +193,11 @@ EVERYTHING: Final = {
     "CreateIntake": "true",
     "IntakeMaxConcurrency": "5",
     "IntakeQueueArns": f"arn:aws:sqs:eu-west-1:{ACCOUNT}:a,arn:aws:sqs:eu-west-1:{ACCOUNT}:b.fifo",
-    "OtherAccount1": "111111111111",
-    "OtherAccount2": "222222222222",
-    "OtherAccount3": "333333333333",
+    **{f"OtherAccount{number}": str(number) * 12 for number in (1, 2, 3)},
     "PermissionsBoundaryArn": f"arn:aws:iam::{ACCOUNT}:policy/boundary",
     "QueuesKmsKeyArn": f"arn:aws:kms:eu-west-1:{ACCOUNT}:key/1234abcd",
     "Tracing": "true",
 }
-
-
 SNS: Final = f"arn:aws:sns:eu-west-1:{ACCOUNT}:{{}}".format
 PARAMETER_VALUES: Final = {
     "AlarmAgeSeconds": ("10", "0"),
@@ -266,6 +262,7 @@ class TestParameters:
 
 FUNCTION: Final = "lava-demo-s3trigger"
 QUEUE: Final = f"arn:aws:sqs:{REGION}:{ACCOUNT}:{{}}".format
+INTAKE: Final = ("IntakeQueue", "IntakeDeadLetterQueue")
 FORTNIGHT: Final = 14 * 24 * 3600
 KEY: Final = EVERYTHING["QueuesKmsKeyArn"]
 EFFECTS: Final[dict[str, dict[str, Any]]] = {
@@ -282,14 +279,13 @@ EFFECTS: Final[dict[str, dict[str, Any]]] = {
         "DeadLetterQueue.KmsMasterKeyId": None,
         "RedriveMapping.Enabled": False,
         **dict.fromkeys(["DedupTable", "Outputs.DedupTableName", "Outputs.IntakeQueueArn"]),
-        **dict.fromkeys(["IntakeQueue", "IntakeDeadLetterQueue", "IntakeMapping"]),
+        **dict.fromkeys([*INTAKE, "IntakeMapping"]),
     },
     "Realm=my_realm": {"Function.FunctionName": "lava-my_realm-s3trigger"},
     "FunctionName=mine": {
         "Function.FunctionName": "mine",
+        **dict.fromkeys(["LogGroup.LogGroupName", "Outputs.LogGroupName"], "/aws/lambda/mine"),
         "Function.LoggingConfig.LogGroup": "/aws/lambda/mine",
-        "LogGroup.LogGroupName": "/aws/lambda/mine",
-        "Outputs.LogGroupName": "/aws/lambda/mine",
         "DeadLetterQueue.QueueName": "mine-dlq",
         "Function.DeadLetterQueue.TargetArn": QUEUE("mine-dlq"),
     },
@@ -303,11 +299,9 @@ EFFECTS: Final[dict[str, dict[str, Any]]] = {
         "TriggersTable": None,
         "Outputs.TriggersTableName": "lava.demo.s3triggers",
     },
-    "CreateDedupTable=true": {
+    "CreateDedupTable=true LogLevel=debug Metrics=false": {
         "DedupTable.TableName": "lava.demo.s3trigger-dedup",
         "DedupTable.TimeToLiveSpecification": {"AttributeName": "expires", "Enabled": True},
-    },
-    "CreateDedupTable=true LogLevel=debug Metrics=false": {
         "Function.Environment.Variables.LOGLEVEL": "debug",
         "Function.Environment.Variables.S3TRIGGER_DEDUP_TABLE": "lava.demo.s3trigger-dedup",
         "Function.Environment.Variables.S3TRIGGER_METRICS": "false",
@@ -316,10 +310,8 @@ EFFECTS: Final[dict[str, dict[str, Any]]] = {
         "DeadLetterQueue.KmsMasterKeyId": KEY,
         "DeadLetterQueue.SqsManagedSseEnabled": None,
         # S3, SNS and EventBridge could not use the key of the worker queues.
-        "IntakeQueue.SqsManagedSseEnabled": True,
-        "IntakeQueue.KmsMasterKeyId": None,
-        "IntakeDeadLetterQueue.SqsManagedSseEnabled": True,
-        "IntakeDeadLetterQueue.KmsMasterKeyId": None,
+        **dict.fromkeys([f"{name}.SqsManagedSseEnabled" for name in INTAKE], True),
+        **dict.fromkeys([f"{name}.KmsMasterKeyId" for name in INTAKE]),
     },
     "CreateIntake=true": {
         "IntakeQueue.QueueName": f"{FUNCTION}-intake",

@@ -41,6 +41,10 @@ def workbench(
     return Workbench(Source("t.yaml", texts=((file, entries), ("j.yaml", jobs)), **of))
 
 
+def of_examples() -> Workbench:
+    return Workbench(Source("", None, REGION, tuple(read_texts(EXAMPLES))))
+
+
 def outcomes(*drafts: Json, bench: Workbench | None = None) -> list[str]:
     """Return what an object causes, with drafts in place."""
     request = {"uri": "s3://b/in/a.csv", "drafts": list(drafts)}
@@ -57,9 +61,8 @@ def drafted(text: str, replaces: str | None = "t", bench: Workbench | None = Non
 def test_a_payload_is_explained_as_explain_does(path: Path) -> None:
     arguments = ("--event", str(path), "--triggers", EXAMPLES[0], "--jobs", EXAMPLES[1])
     expected = CommandLine(["explain"])(*arguments, "--region", REGION, "--format", "json").json()
-    examples = Workbench(Source("", None, REGION, tuple(read_texts(EXAMPLES))))
 
-    answer = examples.changes({"payload": path.read_text()})
+    answer = of_examples().changes({"payload": path.read_text()})
 
     assert {"version": 1, **answer} == expected
 
@@ -159,10 +162,7 @@ class TestDrafts:
 class TestText:
     def test_the_text_of_an_entry_is_that_of_its_file_without_its_neighbours(self) -> None:
         text = workbench().entry({"trigger_id": "t"})["text"]
-        assert text == (
-            'trigger_id: t\nbucket: b\nprefix: in\nenabled: true\nif_fnmatch: "*.csv" # tables\n'
-            "job_id: load\n"
-        )
+        assert text == FIRST[2:].replace("\n  ", "\n") + "\n"
 
     @pytest.mark.parametrize(
         ("name", "text"),
@@ -180,9 +180,8 @@ class TestText:
             assert again.item == entry.item
 
     def test_of_two_entries_with_an_id_each_can_be_opened(self) -> None:
-        bench = workbench(
-            "- {trigger_id: t, bucket: b}\n- {trigger_id: t, bucket: c}\n- {bucket: d}\n"
-        )
+        two = "- {trigger_id: t, bucket: b}\n- {trigger_id: t, bucket: c}\n"
+        bench = workbench(f"{two}- {{bucket: d}}\n")
         entries = sorted(bench.map({})["entries"], key=lambda entry: str(entry["source"]))
         for entry, bucket in zip(entries, "bcd", strict=True):
             asked = {"trigger_id": entry["id"] or "", "source": entry["source"]}
@@ -229,8 +228,7 @@ class TestChanges:
 
     @pytest.mark.parametrize("key", ["shop-orders/orders/x/a.CSV", "shop-catalogue/drafts/a.html"])
     def test_each_change_that_is_suggested_does_what_it_says(self, key: str) -> None:
-        examples = Workbench(Source("", None, REGION, tuple(read_texts(EXAMPLES))))
-        request = {"uri": f"s3://{key}"}
+        examples, request = of_examples(), {"uri": f"s3://{key}"}
         [event] = examples.changes(request)["events"]
         changes = {each["change"]: each["trigger_id"] for each in event["changes"]}
         others = ("object key", "add job", "enable job", "correct")
@@ -274,12 +272,9 @@ def test_an_entry_that_the_function_refuses_is_broken_whatever_check_leaves_out(
 
 
 def test_the_map_knows_what_hides_and_the_next_prefix_of_each_walk() -> None:
-    entries = (
-        f"- {{trigger_id: t, enabled: true, {FIELDS}}}\n"
-        "- {trigger_id: deep, enabled: false, bucket: bkt, prefix: in/a/b, job_id: load}\n"
-        "- {trigger_id: other, enabled: false, bucket: c, prefix: in/a/b, job_id: load}\n"
-    )
-    found = workbench(entries).map({})
+    below = "- {{trigger_id: {}, enabled: false, bucket: {}, prefix: in/a/b, job_id: load}}\n"
+    entries = f"- {{trigger_id: t, enabled: true, {FIELDS}}}\n"
+    found = workbench(entries + below.format("deep", "bkt") + below.format("other", "c")).map({})
     states = {entry["id"]: entry["state"] for entry in found["entries"]}
     assert states == {"t": "enabled", "deep": "hiding", "other": "disabled"}
     assert found["entries"][0]["workers"] == ["core"]
@@ -314,7 +309,6 @@ class TestPlan:
 
 
 def test_answers_are_json() -> None:
-    entries = ENTRIES.replace("in\n", '"\\ud800 \\u0000"\n')
-    bench = workbench(entries)
+    bench = workbench(ENTRIES.replace("in\n", '"\\ud800 \\u0000"\n'))
     for call in (bench.map, bench.findings):
         json.dumps(call({}))
