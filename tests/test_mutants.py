@@ -88,22 +88,15 @@ def test_the_same_seed_makes_the_same_mutants() -> None:
     assert made == again != others
 
 
-def test_a_mutant_is_made_again_where_lines_have_moved() -> None:
-    moved = f"\n\n{UNTESTED}{TESTED}"
-    for mutant in make_mutants(TESTED + UNTESTED, "ages", 100, 1):
-        changed = str(apply_mutant(moved, mutant))
-        assert changed != moved
-        assert mutant.after in changed
+def test_a_mutant_is_made_again_where_lines_have_moved_and_of_equal_lines_in_the_same() -> None:
+    equal = "def add(number):\n    number += 1\n    number += 1\n"
+    moved = f"\n\n{UNTESTED}{TESTED}{equal}"
+    made = make_mutants(TESTED + UNTESTED + equal, "ages", 100, 1)
+    changed = [str(apply_mutant(moved, mutant)) for mutant in made]
+    assert len({moved, *changed}) == len(made) + 1
+    for mutant, text in zip(made, changed, strict=True):
+        assert mutant.after in text
         assert apply_mutant(moved.replace(mutant.before, mutant.after), mutant) is None
-
-
-def test_of_equal_lines_the_same_one_is_changed_again() -> None:
-    source = "def f(x):\n    x += 1\n    x += 1\n"
-    made = make_mutants(source, "ages", 100, 1)
-    assert {apply_mutant(source, mutant) for mutant in made} == {
-        "def f(x):\n    x += 2\n    x += 1\n",
-        "def f(x):\n    x += 1\n    x += 2\n",
-    }
 
 
 def test_types_texts_and_errors_are_not_changed() -> None:

@@ -43,6 +43,14 @@ def _read(text: str) -> Any:
 TEXT: Final = (ROOT / "template.yaml").read_text()
 TEMPLATE: Final[dict[str, Any]] = _read(TEXT)
 PARAMETERS: Final[dict[str, dict[str, Any]]] = TEMPLATE["Parameters"]
+NAMES: Final = {
+    "AWS::DynamoDB::Table": ("TableName", "dynamodb", "table/"),
+    "AWS::IAM::Role": ("", "iam", "role/"),
+    "AWS::Logs::LogGroup": ("LogGroupName", "", ""),
+    "AWS::SQS::Queue": ("QueueName", "sqs", ""),
+    "AWS::Serverless::Function": ("FunctionName", "lambda", "function:"),
+}
+"""By type: the property that is the name of a resource; what is before the name in its ARN."""
 
 
 class Stack:
@@ -159,26 +167,16 @@ class Stack:
 
     def _name(self, logical_id: str) -> str:
         resource = TEMPLATE["Resources"][logical_id]
-        named_by = {
-            "AWS::DynamoDB::Table": "TableName",
-            "AWS::Logs::LogGroup": "LogGroupName",
-            "AWS::SQS::Queue": "QueueName",
-            "AWS::Serverless::Function": "FunctionName",
-        }.get(resource["Type"])
+        named_by, _, _ = NAMES.get(resource["Type"], ("", "", ""))
         return str(self._resolve(resource["Properties"][named_by])) if named_by else logical_id
 
     def _attribute(self, logical_id: str, attribute: str) -> str:
         resource = TEMPLATE["Resources"][logical_id]
         # CloudFormation refuses this too.
         assert "Condition" not in resource or self._holds(resource["Condition"]), logical_id
+        _, service, prefix = NAMES[resource["Type"]]
         name = self._name(logical_id)
-        arns = {
-            "AWS::DynamoDB::Table": self.arn("dynamodb", f"table/{name}"),
-            "AWS::IAM::Role": self.arn("iam", f"role/{name}"),
-            "AWS::SQS::Queue": self.arn("sqs", name),
-            "AWS::Serverless::Function": self.arn("lambda", f"function:{name}"),
-        }
-        return {"Arn": arns[resource["Type"]], "QueueName": name}[attribute]
+        return {"Arn": self.arn(service, f"{prefix}{name}"), "QueueName": name}[attribute]
 
 
 def _listed(value: Any) -> list[str]:

@@ -13,7 +13,7 @@ from urllib.parse import unquote_plus
 
 import pytest
 
-from tests.build import s3_record
+from tests.build import Json, s3_record
 from tests.cli.cannedaws import Answer, CannedAws, Request, refusal
 from tools.local.server import CHECKOUT, LocalAws
 
@@ -24,18 +24,18 @@ REGION: Final = "ap-southeast-2"
 BUCKET = "script-bucket"
 NONE_FOUND: Final = "s3lambda.sh: no objects found\n"
 
-Run = Callable[..., "subprocess.CompletedProcess[str]"]
+Ran = subprocess.CompletedProcess[str]
+Run = Callable[..., Ran]
 
-HOSTILE_KEYS = [
-    *(
-        "a b.csv",
-        " leading and trailing space ",
-        "tab\there.csv",
-        "a+b.csv",
-        "a%2Bb.csv",
-        "100%.csv",
-    ),
-    *("\"double\" and 'single' quotes.csv", "new\nline.csv", "carriage\rreturn.csv"),
+FIRST_PAGE: Final = """<?xml version="1.0" encoding="UTF-8"?>
+<ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><IsTruncated>true</IsTruncated>
+<EncodingType>url</EncodingType><NextContinuationToken>second</NextContinuationToken><Contents>
+<Key>a+b.csv</Key><LastModified>2022-01-30T16:18:17.000Z</LastModified><ETag>"8d77"</ETag>
+<Size>4</Size></Contents></ListBucketResult>
+"""
+HOSTILE_KEYS: Final = [
+    *("a b.csv", " leading and trailing space ", "a+b.csv", "a%2Bb.csv", "100%.csv"),
+    *("\"double\" and 'single' quotes.csv", "new\nline.csv", "carriage\rreturn.csv", "tab\t.csv"),
     "control\x01character.csv",  # which XML 1.0 cannot hold
     *("back\\slash\\n.csv", "$(touch injected) `touch injected` ${HOME}.csv", "<&amp;>;|.csv"),
     *("emoji-🎉-é-e\u0301.csv", "noncharacter-\ufffe.csv", "/leading/slash.csv"),
@@ -45,10 +45,11 @@ HOSTILE_KEYS = [
 
 @pytest.fixture(scope="module")
 def s3(aws: LocalAws) -> Any:
-    """A client of S3; the bucket is in the region in which the script runs."""
-    location = {"LocationConstraint": REGION}
+    """A client of S3; the buckets are in the region in which the script runs."""
     client = aws.client("s3")
-    client.create_bucket(Bucket=BUCKET, CreateBucketConfiguration=location)
+    for name in (BUCKET, "hostile-bucket"):
+        location = {"LocationConstraint": REGION}
+        client.create_bucket(Bucket=name, CreateBucketConfiguration=location)
     return client
 
 
@@ -109,7 +110,7 @@ def run(aws: LocalAws, fake_lambda: Lambda, tmp_path: Path, pauses: Path) -> Run
     sleep.chmod(0o755)
     pauses.touch()
 
-    def script(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    def script(*arguments: str, **environment: str) -> Ran:
         path = f"{Path(sys.executable).parent}:{stubs}:{os.environ['PATH']}"
         return subprocess.run(
             ["/usr/bin/env", "bash", SCRIPT, *arguments],
@@ -135,20 +136,20 @@ def run(aws: LocalAws, fake_lambda: Lambda, tmp_path: Path, pauses: Path) -> Run
     return script
 
 
-def payloads(result: subprocess.CompletedProcess[str]) -> list[dict[str, Any]]:
+def payloads(result: Ran) -> list[Json]:
     assert (result.returncode, result.stderr) in ((0, ""), (0, NONE_FOUND))
     return [json.loads(line) for line in result.stdout.splitlines()]
 
 
-def records(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def records(found: list[Json]) -> list[Json]:
     return [record for payload in found for record in payload["Records"]]
 
 
-def keys(found: list[dict[str, Any]]) -> list[str]:
+def keys(found: list[Json]) -> list[str]:
     return [unquote_plus(record["s3"]["object"]["key"]) for record in records(found)]
 
 
-def numbers(found: list[dict[str, Any]]) -> list[int]:
+def numbers(found: list[Json]) -> list[int]:
     """Which of the orders were found."""
     return [int(key.removesuffix(".csv")[-2:]) for key in keys(found)]
 
@@ -162,37 +163,29 @@ class TestRecords:
         stored = s3.list_objects_v2(Bucket=BUCKET, Prefix="flowers/")["Contents"][0]
         time_of_object = stored["LastModified"].isoformat(timespec="milliseconds")
         sequencer = record["s3"]["object"].pop("sequencer")
+        owner, key = {"principalId": "s3lambda.sh"}, "flowers/red+flower%2B%C3%A9%40.jpg"
         expected = s3_record(
             eventTime=time_of_object.replace("+00:00", "Z"),
-            userIdentity={"principalId": "s3lambda.sh"},
+            userIdentity=owner,
             requestParameters={"sourceIPAddress": "127.0.0.1"},
-            responseElements={"x-amz-request-id": "s3lambda.sh", "x-amz-id-2": "s3lambda.sh"},
+            responseElements=dict.fromkeys(["x-amz-request-id", "x-amz-id-2"], "s3lambda.sh"),
         )
         expected["s3"] |= {
             "configurationId": "s3lambda.sh",
-            "bucket": {
-                "name": BUCKET,
-                "ownerIdentity": {"principalId": "s3lambda.sh"},
-                "arn": f"arn:aws:s3:::{BUCKET}",
-            },
-            "object": {
-                "key": "flowers/red+flower%2B%C3%A9%40.jpg",
-                "size": 7,
-                "eTag": stored["ETag"].strip('"'),
-            },
+            "bucket": {"name": BUCKET, "ownerIdentity": owner, "arn": f"arn:aws:s3:::{BUCKET}"},
+            "object": {"key": key, "size": 7, "eTag": stored["ETag"].strip('"')},
         }
 
         assert int(sequencer[:10], 16) == int(stored["LastModified"].timestamp())
         assert record == expected
 
     def test_hostile_keys_are_printed_unchanged(self, run: Run, s3: Any, tmp_path: Path) -> None:
-        bucket = "hostile-bucket"
-        s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
         for key in HOSTILE_KEYS:
-            s3.put_object(Bucket=bucket, Key=key, Body=b"x")
+            s3.put_object(Bucket="hostile-bucket", Key=key, Body=b"x")
 
         # -g takes every key through bash; LC_ALL=C is the hardest place for that.
-        assert sorted(keys(payloads(run("-g", "*", bucket, "")))) == sorted(HOSTILE_KEYS)
+        found = keys(payloads(run("-g", "*", "hostile-bucket", "")))
+        assert sorted(found) == sorted(HOSTILE_KEYS)
         assert not (tmp_path / "injected").exists()
 
     def test_hostile_prefixes_find_their_keys(self, run: Run, s3: Any, tmp_path: Path) -> None:
@@ -301,9 +294,7 @@ def test_the_function_is_invoked_asynchronously_with_the_printed_payloads(
 class TestFailures:
     """A failure stops the script, with one line on stderr and a status."""
 
-    def assert_failed(
-        self, result: subprocess.CompletedProcess[str], *words: str, status: int = 1
-    ) -> None:
+    def assert_failed(self, result: Ran, *words: str, status: int = 1) -> None:
         [line] = result.stderr.splitlines()
         assert (result.returncode, line[:13]) == (status, "s3lambda.sh: ")
         assert [word for word in words if word not in result.stderr] == []
@@ -387,17 +378,3 @@ def test_help_explains_each_option(arguments: list[str], run: Run) -> None:
     shown = run(*arguments)
     assert (shown.returncode, shown.stderr) == (0, "")
     assert all(f"\n  -{option} " in shown.stdout for option in "hlbsgz")
-
-
-FIRST_PAGE = """<?xml version="1.0" encoding="UTF-8"?>
-<ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/">
-  <Name>script-bucket</Name><Prefix>a</Prefix><KeyCount>1</KeyCount><MaxKeys>1</MaxKeys>
-  <EncodingType>url</EncodingType><IsTruncated>true</IsTruncated>
-  <NextContinuationToken>second</NextContinuationToken>
-  <Contents>
-    <Key>a+b.csv</Key><LastModified>2022-01-30T16:18:17.000Z</LastModified>
-    <ETag>&quot;8d777f385d3dfec8815d20f7496026dc&quot;</ETag><Size>4</Size>
-    <StorageClass>STANDARD</StorageClass>
-  </Contents>
-</ListBucketResult>
-"""

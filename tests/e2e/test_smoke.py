@@ -65,8 +65,7 @@ def user(stack: Stack) -> Iterator[dict[str, str]]:
 def as_in_lava(stack: Stack) -> Iterator[None]:
     """A key with the realm's alias, as lava makes it, and entries cached for a minute."""
     kms, client = stack.aws.client("kms"), stack.aws.client("lambda")
-    key = kms.create_key()["KeyMetadata"]["KeyId"]
-    kms.create_alias(AliasName=KEY_ALIAS, TargetKeyId=key)
+    kms.create_alias(AliasName=KEY_ALIAS, TargetKeyId=kms.create_key()["KeyMetadata"]["KeyId"])
     name = {"FunctionName": stack.outputs["FunctionName"]}
     before = client.get_function_configuration(**name)["Environment"]
     cached = {"Variables": before["Variables"] | {"S3TRIGGER_CACHE_TTL": "60s"}}
@@ -79,9 +78,7 @@ def as_in_lava(stack: Stack) -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def disabled_mapping(stack: Stack) -> None:
     """Disable the redrive mapping, as the template says; the local AWS enables it."""
-    stack.aws.client("lambda").update_event_source_mapping(
-        UUID=stack.outputs["RedriveMappingId"], Enabled=False
-    )
+    stack.set_redrive(enabled=False)
 
 
 @pytest.fixture
