@@ -16,6 +16,7 @@ from tests.release import UV
 from tools.local.realm import Realm
 from tools.local.server import CHECKOUT, REGION, LocalAws
 
+Done = subprocess.CompletedProcess[str]
 PACKAGE: Final = CHECKOUT / "build" / "package"
 KEYS: Final = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
 RUN: Final = """
@@ -42,16 +43,14 @@ each_interpreter = pytest.mark.parametrize(
 )
 
 
-def run(*command: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
+def run(*command: str | Path, **environment: str) -> Done:
     """Run a command in this checkout, with nothing else in its environment."""
     return subprocess.run(
         command, cwd=CHECKOUT, env=environment, capture_output=True, text=True, check=False
     )
 
 
-def isolated(
-    python: str, code: str, *arguments: str | Path, **environment: str
-) -> subprocess.CompletedProcess[str]:
+def isolated(python: str, code: str, *arguments: str | Path, **environment: str) -> Done:
     """Run code in an interpreter that has the standard library only."""
     return run(python, "-I", "-B", "-S", "-c", code, *arguments, **environment)
 
@@ -76,7 +75,7 @@ class TestPackage:
             LAVA_REALM=realm.name,
         )
         assert (done.returncode, done.stdout) == (0, "null\n"), done.stderr
-        (message,) = realm.receive("core")
+        [message] = realm.receive("core")
         assert json.loads(message["Body"])["parameters"] == {"key": "order+1.csv"}
 
     def test_bad_settings_stop_the_package_with_one_line(self, python: str) -> None:
@@ -164,7 +163,7 @@ class TestWithoutTheCommandLine:
         )
 
 
-def build(folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+def build(folder: Path, **environment: str) -> Done:
     """Build the package in a folder."""
     command = (sys.executable, "tools/package.py", "--uv", UV, folder)
     return run(*command, **{**os.environ, **environment})
@@ -174,38 +173,37 @@ def build(folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
 class TestBuild:
     """The build gives a package, or says why it gives none."""
 
-    def test_a_package_takes_the_place_of_an_old_one(self, tmp_path: Path) -> None:
+    @pytest.fixture
+    def folder(self, tmp_path: Path) -> Path:
+        """A folder with an old package."""
         folder = tmp_path / "package"
         folder.mkdir()
         (folder / "old.py").write_text("pass\n")
+        return folder
 
+    def test_a_package_takes_the_place_of_an_old_one(self, folder: Path) -> None:
         assert build(folder).returncode == 0
 
         assert (folder / "s3trigger.py").exists()
         assert not (folder / "old.py").exists()
-        assert list(tmp_path.iterdir()) == [folder]
+        assert list(folder.parent.iterdir()) == [folder]
 
-    def test_a_build_that_fails_leaves_the_old_package_and_one_line(self, tmp_path: Path) -> None:
-        folder = tmp_path / "package"
-        folder.mkdir()
-        (folder / "old.py").write_text("pass\n")
-
+    def test_a_build_that_fails_leaves_the_old_package_and_one_line(self, folder: Path) -> None:
         done = build(folder, UV_OFFLINE="1", UV_NO_CACHE="1")
 
         assert (done.returncode, done.stdout) == (1, "")
         (line,) = done.stderr.splitlines()
         assert line.startswith("cannot build the package: cannot install the dependencies: ")
         assert "network" in line
-        assert [path.name for path in tmp_path.rglob("*")] == ["package", "old.py"]
+        assert [path.name for path in folder.parent.rglob("*")] == ["package", "old.py"]
 
     @pytest.mark.skipif(sys.version_info[:2] == (3, 13), reason="this Python compiles it")
     def test_a_package_without_bytecode_is_reported_where_sam_build_shows_it(
-        self, tmp_path: Path
+        self, folder: Path
     ) -> None:
         """`sam build` shows the standard output of a build, and its errors only if it fails."""
-        folder = tmp_path / "package"
         names = ("PATH", "PYENV_ROOT", "UV_PYTHON_INSTALL_DIR")
-        nowhere = dict.fromkeys(names, str(tmp_path / "nowhere"))
+        nowhere = dict.fromkeys(names, str(folder.with_name("nowhere")))
 
         done = build(folder, **nowhere, UV_PYTHON="")
 

@@ -79,10 +79,10 @@ class TestEntries:
     def test_the_first_trigger_causes_the_dispatch_shown(self) -> None:
         trigger, job, shown = first_trigger()
         decision = decide(sample("s3-created.json"), triggers_of(trigger), jobs_of(job))
-        [[job_decision]] = [each.jobs for each in decision.triggers]
-        assert job_decision.dispatch
+        [[decided]] = [each.jobs for each in decision.triggers]
+        assert decided.dispatch
         when = timestamp(datetime.fromisoformat(shown["ts_dispatch"]))
-        assert json.loads(job_decision.dispatch.message("myrealm", shown["run_id"], when)) == shown
+        assert json.loads(decided.dispatch.message("myrealm", shown["run_id"], when)) == shown
 
 
 class TestRendering:
@@ -156,14 +156,10 @@ class TestRendering:
 def test_the_recipe_excludes_what_the_job_writes() -> None:
     [entry] = fenced(section(TRIGGERS, "Loops"), "json")
     known = triggers_of(item(json.loads(entry))), jobs_of(item(job_entry("convert_orders")))
-    for name, outcome in (
-        ("a.csv", "dispatched"),
-        ("converted/a.csv", "skipped"),
-        ("a.converted.csv", "skipped"),
-    ):
+    for name in ("a.csv", "converted/a.csv", "a.converted.csv"):
         event = replace(sample("s3-created.json"), key=f"incoming/orders/{name}")
         [trigger] = decide(event, *known).triggers
-        assert trigger.outcome == outcome, name
+        assert trigger.outcome == ("dispatched" if name == "a.csv" else "skipped"), name
 
 
 def test_minio_without_a_region() -> None:
@@ -249,9 +245,8 @@ class TestNewCondition:
     ) -> None:
         trigger = self.read(**fields, if_not_weekday="mon")
         assert isinstance(trigger, Trigger)
-        holds = {
-            each.field: [each.holds(MONDAY), each.holds(SATURDAY)] for each in trigger.conditions
-        }
+        days = (MONDAY, SATURDAY)
+        holds = {each.field: list(map(each.holds, days)) for each in trigger.conditions}
         assert holds == {"if_weekday": expected, "if_not_weekday": [False, True]}
 
     @pytest.mark.parametrize("argument", ["monday", ["mon", 1], 1, {"day": "mon"}])

@@ -26,7 +26,12 @@ Smoke = Callable[..., "subprocess.Popen[str]"]
 pytestmark = [pytest.mark.e2e, pytest.mark.slow("runs the smoke test several times")]
 
 KEY_ALIAS: Final = f"alias/lava-{REALM}-user"
-_SECONDS: Final = 600
+
+
+def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
+    """Wait for the end of the smoke test; return its status and its output."""
+    output, _ = finish(process, 600)
+    return process.returncode, output
 
 
 def documented_policy() -> Any:
@@ -157,10 +162,8 @@ def inventory(stack: Stack) -> dict[str, Any]:
         "rules": client("events").list_rules()["Rules"],
         "permissions": [each["Sid"] for each in permissions(stack)],
         "mapping": client("lambda").get_event_source_mapping(UUID=mapping)["State"],
-        "entries": [
-            client("dynamodb").scan(TableName=f"lava.{REALM}.{table}")["Items"]
-            for table in ("s3triggers", "jobs")
-        ],
+        "triggers": client("dynamodb").scan(TableName=f"lava.{REALM}.s3triggers")["Items"],
+        "jobs": client("dynamodb").scan(TableName=f"lava.{REALM}.jobs")["Items"],
     }
 
 
@@ -177,11 +180,10 @@ def test_all_checks_pass_with_the_documented_policy_and_nothing_stays(
 ) -> None:
     before = inventory(stack)
 
-    process = smoke("--yes", "--timeout", "240", "--events", str(tmp_path), **user)
-    output, _ = finish(process, _SECONDS)
+    options = ("--yes", "--timeout", "240", "--events", str(tmp_path))
+    status, output = ended(smoke(*options, **user))
 
-    assert results(output) == [list(CHECKS), []], output
-    assert process.returncode == 0, output
+    assert (status, results(output)) == (0, [list(CHECKS), []]), output
     assert f"(encrypted with {KEY_ALIAS})" in output
     assert output.endswith("Removed everything.\n")
     assert inventory(stack) == before
@@ -225,23 +227,21 @@ def test_a_denied_send_fails_the_checks_and_what_is_kept_can_be_removed(
 ) -> None:
     before = inventory(stack)
 
-    process = smoke("--yes", "--keep", "--no-redrive", "--timeout", "2")
-    output, _ = finish(process, _SECONDS)
+    status, output = ended(smoke("--yes", "--keep", "--no-redrive", "--timeout", "2"))
 
     failed = [name for name in CHECKS if name != "redrive"]
-    assert results(output) == [[], failed], output
-    assert process.returncode == 1
+    assert (status, results(output)) == (1, [[], failed]), output
     assert re.search(r"FAIL  plain .*AccessDenied.*SendMessage", output), output
     assert "11 checks: 0 PASS, 11 FAIL" in output
 
     kept = inventory(stack)
     made = {name for name in before if before[name] != kept[name]}
-    assert made >= {"buckets", "queues", "topics", "rules", "permissions", "entries"}
+    assert made >= {"buckets", "queues", "topics", "rules", "permissions", "triggers", "jobs"}
     [suffix] = re.findall("--remove ([0-9a-f]+)$", output)
     # Messages in the dead-letter queue, such as those of the denied sends, are in nobody's way.
     parked = {"QueueUrl": stack.outputs["DeadLetterQueueUrl"], "MessageBody": "of somebody"}
     stack.aws.client("sqs").send_message(**parked)
-    output, _ = finish(smoke("--yes", "--remove", suffix), _SECONDS)
+    _, output = ended(smoke("--yes", "--remove", suffix))
     assert output.endswith("Removed everything.\n")
     assert inventory(stack) | {"parked": 0} == before | {"parked": 0}
 
@@ -252,25 +252,23 @@ def test_what_cannot_be_removed_is_reported(
     iam = stack.aws.client("iam")
     policy = json.dumps(documented_policy()).replace("s3:DeleteBucket", "s3:None")
     iam.put_user_policy(UserName="smoke", PolicyName="smoke", PolicyDocument=policy)
-    process = smoke("--yes", "--no-redrive", "--timeout", "1", **user)
-    output, _ = finish(process, _SECONDS)
+    status, output = ended(smoke("--yes", "--no-redrive", "--timeout", "1", **user))
 
-    assert process.returncode == 1
+    assert status == 1
     assert re.search("cannot remove S3 bucket lava-e2e-smoke-.*AccessDenied", output), output
     [suffix] = re.findall("--remove ([0-9a-f]+)$", output)
-    assert finish(smoke("--yes", "--remove", suffix), _SECONDS)[0].endswith("everything.\n")
+    assert ended(smoke("--yes", "--remove", suffix))[1].endswith("everything.\n")
 
 
 def test_nobody_to_ask_and_messages_of_others_make_nothing(stack: Stack, smoke: Smoke) -> None:
     before = inventory(stack)
-    assert "smoke asks before it makes" in finish(smoke())[0]
+    assert "smoke asks before it makes" in ended(smoke())[1]
     sqs, url = stack.aws.client("sqs"), stack.outputs["DeadLetterQueueUrl"]
     sqs.send_message(QueueUrl=url, MessageBody="of somebody else")
 
-    process = smoke("--yes")
-    output, _ = finish(process, _SECONDS)
+    status, output = ended(smoke("--yes"))
 
     sqs.purge_queue(QueueUrl=url)
-    assert process.returncode == 1
+    assert status == 1
     assert "holds 1 messages" in output
     assert inventory(stack) == before
