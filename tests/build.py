@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable
 from datetime import datetime
 from ipaddress import IPv4Address
+from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote_plus
 
@@ -23,6 +24,7 @@ Json = dict[str, Any]
 BUCKET: Final = "my-bucket"
 QUEUE: Final = "arn:aws:sqs:ap-southeast-2:123456789012:my-queue"
 TOPIC: Final = "arn:aws:sns:ap-southeast-2:123456789012:my-topic"
+EVENTS: Final = Path(__file__).parents[1] / "events"
 NONSENSE: Final = "not JSON"
 """The body of an SQS message that the function cannot understand."""
 
@@ -135,26 +137,17 @@ def direct(*records: Any) -> Json:
     return {"Records": list(records)}
 
 
+def sample(name: str) -> Any:
+    """Return a sample payload of ``events``."""
+    return json.loads((EVENTS / f"{name}.json").read_text())
+
+
+_OF_SNS: Final[Json] = sample("sns-s3")["Records"][0]
+
+
 def sns_record(body: Any) -> Json:
     """Return a record of SNS."""
-    return {
-        "EventSource": "aws:sns",
-        "EventVersion": "1.0",
-        "EventSubscriptionArn": f"{TOPIC}:f06cb629-f586-4c23-b929-925b485074a2",
-        "Sns": {
-            "Type": "Notification",
-            "MessageId": "02d54f5a-cf0e-40f8-8989-7d00f2b822a8",
-            "TopicArn": TOPIC,
-            "Subject": "Amazon S3 Notification",
-            "Message": text(body),
-            "Timestamp": "2026-03-14T01:59:27.135Z",
-            "SignatureVersion": "1",
-            "Signature": "none",
-            "SigningCertUrl": "https://sns.ap-southeast-2.amazonaws.com/x.pem",
-            "UnsubscribeUrl": "https://sns.ap-southeast-2.amazonaws.com/?Action=Unsubscribe",
-            "MessageAttributes": {},
-        },
-    }
+    return _OF_SNS | {"Sns": _OF_SNS["Sns"] | {"Message": text(body)}}
 
 
 def sqs_record(body: Any, message_id: str = "m-1", arn: str = QUEUE, **attributes: Any) -> Json:

@@ -70,7 +70,7 @@ _OF_STACK: Final = (
     *("apply", "connect", "dead_letters", "doctor", "explain", "failures", "log", "replay"),
     *("role", "routes", "s3_batch", "shared_duplicates", "smoke", "ui"),
 )
-_OF_PAGES: Final = ("lava_realm", "local", "migrating", "operation", "operator", "removing")
+_OF_PAGES: Final = ("local", "migrating", "operation", "operator", "removing")
 SERVERS: Final = {
     f"tests/e2e/test_{name}.py": server
     for server, names in (("iam_aws", _OF_STACK), ("empty_aws", _OF_PAGES))

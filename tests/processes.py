@@ -24,11 +24,8 @@ def signals_received() -> Iterator[None]:
     A script starts jobs in the background with SIGINT ignored, and nohup starts them with SIGHUP
     ignored. Child processes inherit that, and a command leaves ignored signals ignored.
     """
-    ignored = [
-        number
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-        if signal.getsignal(number) is signal.SIG_IGN
-    ]
+    ends = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    ignored = [number for number in ends if signal.getsignal(number) is signal.SIG_IGN]
     for number in ignored:
         # Not SIG_DFL, which would end the tests. In a started program, it becomes that.
         signal.signal(number, signal.default_int_handler)

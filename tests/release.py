@@ -3,7 +3,6 @@
 import os
 import shutil
 import subprocess
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -36,38 +35,20 @@ def make_release(sources: Path, *options: str, umask: int = -1) -> subprocess.Co
     )
 
 
-@dataclass(frozen=True)
 class Release:
-    """A release."""
+    """A release, in its folder."""
 
-    folder: Path
-
-    @property
-    def zip(self) -> Path:
-        return self.folder / f"s3trigger-{VERSION}.zip"
-
-    @property
-    def template(self) -> Path:
-        return self.folder / f"lava-s3trigger-{VERSION}.yaml"
-
-    @property
-    def contents(self) -> Path:
-        return self.folder / f"lava-s3trigger-{VERSION}.cdx.json"
-
-    @property
-    def notes(self) -> Path:
-        return self.folder / f"lava-s3trigger-{VERSION}-notes.md"
-
-    @property
-    def wheel(self) -> Path:
-        return self.folder / f"lava_s3trigger-{VERSION}-py3-none-any.whl"
-
-    @property
-    def sdist(self) -> Path:
-        return self.folder / f"lava_s3trigger-{VERSION}.tar.gz"
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.zip = folder / f"s3trigger-{VERSION}.zip"
+        self.template = folder / f"lava-s3trigger-{VERSION}.yaml"
+        self.contents = folder / f"lava-s3trigger-{VERSION}.cdx.json"
+        self.notes = folder / f"lava-s3trigger-{VERSION}-notes.md"
+        self.wheel = folder / f"lava_s3trigger-{VERSION}-py3-none-any.whl"
+        self.sdist = folder / f"lava_s3trigger-{VERSION}.tar.gz"
 
     @property
     def checksums(self) -> dict[str, str]:
         """The checksum of each file, by its name."""
-        lines = (self.folder / "SHA256SUMS").read_text().splitlines()
-        return {name: checksum for checksum, name in (line.split("  ") for line in lines)}
+        words = (self.folder / "SHA256SUMS").read_text().split()
+        return dict(zip(words[1::2], words[::2], strict=True))

@@ -1,75 +1,33 @@
 """Payloads by every route from S3 to the function, with all the fields that AWS sends."""
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from lava_s3trigger.parking import RedriveTarget
-from tests.build import (
-    BUCKET,
-    TOPIC,
-    Json,
-    direct,
-    sns_record,
-    sqs_record,
-    text,
-)
+from tests.build import Json, direct, eventbridge_event, sample, sns_record, sqs_record, text
 
-TEST_EVENT: Final = {
-    "Service": "Amazon S3",
-    "Event": "s3:TestEvent",
-    "Time": "2026-03-14T01:59:26.535Z",
-    "Bucket": BUCKET,
-    "RequestId": "PY7WWSXN1CZ3QTP4",
-    "HostId": "id",
-}
+TEST_EVENT: Final[Json] = sample("s3-test-event")
+_ON_FAILURE: Final[Json] = json.loads(sample("on-failure-destination")["Records"][0]["body"])
+_SNS_ENVELOPE: Final[Json] = json.loads(sample("sqs-sns-s3")["Records"][0]["body"])
 
 
 def sns_envelope(message: Any) -> Json:
     """Return what SNS sends to SQS without raw delivery."""
-    return {
-        "Type": "Notification",
-        "MessageId": "45753427-d359-405f-8d62-e85dbf805ce8",
-        "TopicArn": TOPIC,
-        "Message": text(message),
-        "Timestamp": "2026-03-14T01:59:27.135Z",
-        "SignatureVersion": "1",
-        "Signature": "none",
-        "SigningCertURL": "https://sns.ap-southeast-2.amazonaws.com/x.pem",
-        "UnsubscribeURL": "https://sns.ap-southeast-2.amazonaws.com/?Action=Unsubscribe",
-    }
+    return _SNS_ENVELOPE | {"Message": text(message)}
 
 
 def invocation_record(payload: Any) -> Json:
     """Return what Lambda hands to an on-failure destination."""
-    return {
-        "version": "1.0",
-        "timestamp": "2026-03-14T02:05:30.555Z",
-        "requestContext": {
-            "requestId": "d3b7b670-34bb-454e-bab4-3496d7e6b084",
-            "functionArn": "arn:aws:lambda:ap-southeast-2:123456789012:function:f:$LATEST",
-            "condition": "RetriesExhausted",
-            "approximateInvokeCount": 3,
-        },
-        "requestPayload": payload,
-        "responseContext": {"statusCode": 200, "functionError": "Unhandled"},
-        "responsePayload": {"errorType": "Sandbox.Timedout", "errorMessage": "timed out"},
-    }
+    return _ON_FAILURE | {"requestPayload": payload}
 
 
 def on_a_bus(record: Json) -> Json:
     """Return the event that a bus makes of an invocation record."""
-    return {
-        "version": "0",
-        "id": "2c1f0f5e-6a5b-4a52-9d0f-6a8f6a0f1d11",
-        "detail-type": "Lambda Function Invocation Result - Failure",
-        "source": "lambda",
-        "account": "123456789012",
-        "time": "2026-03-14T02:05:30Z",
-        "region": "ap-southeast-2",
-        "resources": ["arn:aws:lambda:ap-southeast-2:123456789012:function:f:$LATEST"],
-        "detail": record,
-    }
+    of_lambda = {"source": "lambda", "resources": [record["requestContext"]["functionArn"]]}
+    kind = "Lambda Function Invocation Result - Failure"
+    return eventbridge_event() | of_lambda | {"detail-type": kind, "detail": record}
 
 
 def parked(record: Json) -> Json:

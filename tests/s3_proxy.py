@@ -5,13 +5,11 @@ test change or fail a request.
 """
 
 import http.client
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 from urllib.parse import urlsplit
 from xml.etree import ElementTree as ET
 
+from .aws_in_memory.server import HttpAnswer, HttpRequest, HttpServer
 from .notification_rules import refusals
 
 _KINDS = {
@@ -19,6 +17,8 @@ _KINDS = {
     "QueueConfiguration": ("QueueConfigurations", "Queue"),
     "TopicConfiguration": ("TopicConfigurations", "Topic"),
 }
+OF_CONNECTIONS = ("connection", "content-length", "expect", "transfer-encoding")
+"""Headers that belong to a connection, or that sending a request gives it."""
 
 
 def read_configuration(body: bytes) -> dict[str, Any]:
@@ -48,7 +48,7 @@ def _tag(element: ET.Element) -> str:
     return element.tag.rpartition("}")[2]
 
 
-class S3Proxy:
+class S3Proxy(HttpServer):
     """The proxy, until the ``with`` block ends.
 
     Args:
@@ -56,6 +56,7 @@ class S3Proxy:
     """
 
     def __init__(self, endpoint: str) -> None:
+        super().__init__()
         self.puts: list[dict[str, Any]] = []
         """The configurations of buckets that were accepted."""
         self.requests: list[dict[str, str]] = []
@@ -63,79 +64,38 @@ class S3Proxy:
         self.before: Any = None
         """Called with method, path and body of a request; what it returns is answered."""
         self._target = urlsplit(endpoint).netloc
-        proxy = self
 
-        class Forwarding(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def _forward(self) -> None:
-                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-                status, headers, answer = proxy.answer(self, body)
-                self.send_response(status)
-                for name, value in headers:
-                    if name.lower() not in ("content-length", "transfer-encoding", "connection"):
-                        self.send_header(name, value)
-                if self.command != "HEAD":
-                    self.send_header("Content-Length", str(len(answer)))
-                self.end_headers()
-                if self.command != "HEAD":
-                    self.wfile.write(answer)
-
-            do_GET = do_POST = do_PUT = do_DELETE = do_HEAD = _forward  # noqa: N815 - http.server's
-
-            def log_message(self, *_: Any) -> None:
-                pass
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Forwarding)
-        self._server.daemon_threads = True
-
-    def answer(
-        self, request: BaseHTTPRequestHandler, body: bytes
-    ) -> tuple[int, list[tuple[str, str]], bytes]:
-        """Return status, headers and body for a request."""
+    def respond(self, request: HttpRequest) -> HttpAnswer:
+        """Answer a request."""
+        method, path, body = request.method, request.path, request.body
         self.requests.append(
             {
-                "method": request.command,
-                "path": request.path,
+                "method": method,
+                "path": path,
                 "body": body.decode(errors="replace"),
-                "authorization": request.headers.get("Authorization", ""),
-                "target": request.headers.get("X-Amz-Target", ""),
+                "authorization": request.headers.get("authorization", ""),
+                "target": request.headers.get("x-amz-target", ""),
             }
         )
-        found = self.before(request.command, request.path, body) if self.before else None
-        is_put = request.command == "PUT" and request.path.endswith("?notification")
+        found = self.before(method, path, body) if self.before else None
+        is_put = method == "PUT" and path.endswith("?notification")
         if found is None and is_put and (reasons := list(refusals(read_configuration(body)))):
             found = 400, error("InvalidArgument", f"Configurations overlap: {reasons[0]}")
         if found is not None:
-            return found[0], [("Content-Type", "application/xml")], found[1]
+            return HttpAnswer(found[0], found[1], {"Content-Type": "application/xml"})
         connection = http.client.HTTPConnection(self._target, timeout=60)
-        headers = {k: v for k, v in request.headers.items() if k.lower() != "connection"}
-        connection.request(request.command, request.path, body, headers)
+        headers = {k: v for k, v in request.headers.items() if k not in OF_CONNECTIONS}
+        connection.request(method, path, body, headers)
         response = connection.getresponse()
         answer = response.read()
         connection.close()
         if is_put and response.status == 200:
             self.puts.append(read_configuration(body))
-        if request.path.endswith("?notification"):
-            for name in (b"prefix", b"suffix"):
-                answer = answer.replace(
-                    b"<Name>%s</Name>" % name, b"<Name>%s</Name>" % name.title()
-                )
-        return response.status, response.getheaders(), answer
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_port}"
-
-    def __enter__(self) -> Self:
-        threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
-    ) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+        if path.endswith("?notification"):
+            for name in (b"Prefix", b"Suffix"):
+                answer = answer.replace(b"<Name>%s<" % name.lower(), b"<Name>%s<" % name)
+        headers = {k: v for k, v in response.getheaders() if k.lower() not in OF_CONNECTIONS}
+        return HttpAnswer(response.status, answer, headers)
 
 
 def error(code: str, message: str) -> bytes:

@@ -27,14 +27,6 @@ def install(folder: Path) -> None:
     launcher.chmod(0o755)
 
 
-class _RunningAws(LocalAws):
-    """The local AWS server that runs already, at ``AWS_ENDPOINT_URL``."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.endpoint = os.environ["AWS_ENDPOINT_URL"]
-
-
 def _exists(cloudformation: Any, stack: str) -> bool:
     try:
         [found] = cloudformation.describe_stacks(StackName=stack)["Stacks"]
@@ -49,14 +41,15 @@ def _update(aws: LocalAws, stack: str, given: dict[str, str]) -> None:
     cloudformation = aws.client("cloudformation")
     [before] = cloudformation.describe_stacks(StackName=stack)["Stacks"]
     kept = {each["ParameterKey"] for each in before["Parameters"]} - given.keys()
+    parameters: list[dict[str, Any]] = [
+        *({"ParameterKey": name, "UsePreviousValue": True} for name in sorted(kept)),
+        *({"ParameterKey": name, "ParameterValue": value} for name, value in given.items()),
+    ]
     try:
         cloudformation.update_stack(
             StackName=stack,
             TemplateURL=aws.upload_template((CHECKOUT / "template.yaml").read_text(), stack),
-            Parameters=[
-                *({"ParameterKey": name, "UsePreviousValue": True} for name in sorted(kept)),
-                *({"ParameterKey": name, "ParameterValue": value} for name, value in given.items()),
-            ],
+            Parameters=parameters,
             Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
         )
     except ClientError as error:
@@ -78,7 +71,8 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.command == "build":
         return
-    aws, stack = _RunningAws(), arguments.stack_name
+    aws, stack = LocalAws(), arguments.stack_name
+    aws.endpoint = os.environ["AWS_ENDPOINT_URL"]  # of the server that runs already
     given = dict(each.split("=", 1) for each in arguments.parameter_overrides)
     if _exists(aws.client("cloudformation"), stack):
         _update(aws, stack, given)

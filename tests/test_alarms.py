@@ -1,13 +1,13 @@
 """The alarms of the stack: on metrics that exist, in an incident, and not on a busy day."""
 
+import itertools
 import json
 import logging
 import math
 import re
 import statistics
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Final, NamedTuple
 
 import pytest
 
@@ -18,45 +18,36 @@ from tests.build import direct, record
 from tests.function.harness import Harness
 from tests.test_template import EVERYTHING, Stack
 
-ALARMS: Final = {
-    each["AlarmName"].removeprefix("lava-demo-s3trigger-"): each
-    for each in Stack(**EVERYTHING).of_type("AWS::CloudWatch::Alarm")
-}
+FUNCTION: Final = "lava-demo-s3trigger"
+
+
+def alarms_of(**parameters: str) -> dict[str, dict[str, Any]]:
+    """Return the alarms of a stack by their names, without the name of the function."""
+    alarms = Stack(**parameters).of_type("AWS::CloudWatch::Alarm")
+    return {each["AlarmName"].removeprefix(f"{FUNCTION}-"): each for each in alarms}
+
+
+ALARMS: Final = alarms_of(**EVERYTHING)
 
 # The metrics that AWS documents, with their dimensions, of the resources of the stack.
 # https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html
 # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-available-cloudwatch-metrics.html
 OF_AWS: Final = {
     ("AWS/Lambda", "FunctionName"): {
-        "AsyncEventAge",
-        "AsyncEventsDropped",
-        "AsyncEventsReceived",
-        "DeadLetterErrors",
-        "Duration",
-        "Errors",
-        "Invocations",
-        "RecursiveInvocationsDropped",
-        "Throttles",
+        *("AsyncEventAge", "AsyncEventsDropped", "AsyncEventsReceived", "DeadLetterErrors"),
+        *("Duration", "Errors", "Invocations", "RecursiveInvocationsDropped", "Throttles"),
     },
     ("AWS/Lambda", "EventSourceMappingUUID"): {
-        "DeletedEventCount",
-        "FailedInvokeEventCount",
-        "InvokedEventCount",
-        "PolledEventCount",
+        *("DeletedEventCount", "FailedInvokeEventCount", "InvokedEventCount", "PolledEventCount"),
     },
     ("AWS/SQS", "QueueName"): {
-        "ApproximateAgeOfOldestMessage",
-        "ApproximateNumberOfMessagesNotVisible",
-        "ApproximateNumberOfMessagesVisible",
-        "NumberOfMessagesSent",
+        *("ApproximateAgeOfOldestMessage", "ApproximateNumberOfMessagesNotVisible"),
+        *("ApproximateNumberOfMessagesVisible", "NumberOfMessagesSent"),
     },
 }
-PERIOD: Final = 300
-"""Seconds of a datapoint."""
 
 
-@dataclass(frozen=True)
-class Metric:
+class Metric(NamedTuple):
     """A metric by all that identifies it."""
 
     namespace: str
@@ -70,16 +61,13 @@ def of_alarm(alarm: dict[str, Any]) -> Metric:
     return Metric(alarm["Namespace"], alarm["MetricName"], dimensions)
 
 
-def of_dashboard() -> list[Metric]:
-    """Return the metrics that the dashboard shows."""
-    found = []
+def of_dashboard() -> Iterator[Metric]:
+    """Yield the metrics that the dashboard shows."""
     for widget in json.loads(Stack(**EVERYTHING)["Dashboard"]["DashboardBody"])["widgets"]:
         for namespace, name, *rest in widget["properties"]["metrics"]:
             names = [each for each in rest if isinstance(each, str)]
-            found.append(
-                Metric(namespace, name, frozenset(zip(names[::2], names[1::2], strict=True)))
-            )
-    return found
+            dimensions = zip(names[::2], names[1::2], strict=True)
+            yield Metric(namespace, name, frozenset(dimensions))
 
 
 @pytest.fixture
@@ -87,23 +75,16 @@ def emitted(
     endpoint: Endpoint, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> set[Metric]:
     """The metrics of a summary that the function logs."""
-    function = Stack(**EVERYTHING)["Function"]["FunctionName"]
-    monkeypatch.setenv("AWS_LAMBDA_FUNCTION_NAME", function)
+    monkeypatch.setenv("AWS_LAMBDA_FUNCTION_NAME", FUNCTION)
     caplog.set_level(logging.INFO, logger=LOGGER.name)
     harness = Harness(endpoint)
     harness.trigger()
     harness.function()(direct(record()))
     document = json.loads(caplog.messages[-1])
     [directive] = document["_aws"]["CloudWatchMetrics"]
-    return {
-        Metric(
-            directive["Namespace"],
-            metric["Name"],
-            frozenset((name, document[name]) for name in dimensions),
-        )
-        for metric in directive["Metrics"]
-        for dimensions in directive["Dimensions"]
-    }
+    dimensions = [frozenset((name, document[name]) for name in d) for d in directive["Dimensions"]]
+    names = [metric["Name"] for metric in directive["Metrics"]]
+    return {Metric(directive["Namespace"], *both) for both in itertools.product(names, dimensions)}
 
 
 class TestMetrics:
@@ -112,21 +93,21 @@ class TestMetrics:
     def test_they_are_emitted(self, emitted: set[Metric]) -> None:
         stack = Stack(**EVERYTHING)
         resources = {
-            "FunctionName": {stack["Function"]["FunctionName"]},
+            "FunctionName": {FUNCTION},
             "QueueName": {each["QueueName"] for each in stack.of_type("AWS::SQS::Queue")},
             "EventSourceMappingUUID": {"IntakeMapping", "RedriveMapping"},
         }
-        for metric in (*map(of_alarm, ALARMS.values()), *of_dashboard()):
+        of_alarms = {*map(of_alarm, ALARMS.values())}
+        for metric in (*of_alarms, *of_dashboard()):
             if metric.namespace != "lava":
                 [(dimension, value)] = metric.dimensions
                 assert metric.name in OF_AWS[metric.namespace, dimension]
                 assert value in resources[dimension]
-            elif metric in map(of_alarm, ALARMS.values()):
-                assert metric in emitted
+        assert {metric for metric in of_alarms if metric.namespace == "lava"} <= emitted
 
     def test_the_dashboard_shows_all_metrics_of_the_function(self) -> None:
         found = [each for each in of_dashboard() if each.namespace == "lava"]
-        dimensions = {("realm", "demo"), ("function", "lava-demo-s3trigger")}
+        dimensions = {("realm", "demo"), ("function", FUNCTION)}
         assert {each.name for each in found} == METRICS
         assert {each.dimensions for each in found} == {frozenset(dimensions)}
 
@@ -138,18 +119,13 @@ def is_alarm(alarm: dict[str, Any], periods: Sequence[Sequence[float]]) -> bool:
         alarm: Its properties.
         periods: For each period of five minutes, the values of the metric; none is no data.
     """
-    assert alarm["Period"] == PERIOD
-    assert alarm["ComparisonOperator"] == "GreaterThanThreshold"
-    assert alarm["TreatMissingData"] == "notBreaching"
-    statistic = alarm.get("Statistic") or alarm["ExtendedStatistic"]
-    of: dict[str, Callable[[Sequence[float]], float]] = {
-        "Maximum": max,
-        "Sum": math.fsum,
-        "p50": statistics.median,
-    }
-    breaches = [
-        bool(values) and of[statistic](values) > float(alarm["Threshold"]) for values in periods
-    ]
+    fixed = [alarm[name] for name in ("Period", "ComparisonOperator", "TreatMissingData")]
+    assert fixed == [300, "GreaterThanThreshold", "notBreaching"]
+    of: dict[str, Callable[[Sequence[float]], float]]
+    of = {"Maximum": max, "Sum": math.fsum, "p50": statistics.median}
+    statistic = of[alarm.get("Statistic") or alarm["ExtendedStatistic"]]
+    limit = float(alarm["Threshold"])
+    breaches = [bool(values) and statistic(values) > limit for values in periods]
     window = alarm["EvaluationPeriods"]
     return any(
         sum(breaches[end - window : end]) >= alarm["DatapointsToAlarm"]
@@ -171,31 +147,28 @@ BUSY_DAY: Final[dict[str, Sequence[Sequence[float]]]] = {
     "recursion": [[]] * 288,
     "lag": [[0.8, 1.2, 2.5, 3600]] * 100 + [[1900, 40, 950, 800]] * 2 + [[1.0] * 90 + [5000]] * 186,
 }
-# An hour of something wrong, after an hour without events.
+# Something wrong.
 INCIDENTS: Final[dict[str, Sequence[Sequence[float]]]] = {
-    "dead-letters": [[]] * 12 + [[1]],
-    "intake-dead-letters": [[]] * 12 + [[0, 1]],
-    "intake-age": [[]] * 12 + [[300.0 * n] for n in range(12)],
-    "async-age": [[]] * 12 + [[300_000.0 * n] for n in range(12)],
-    "async-dropped": [[]] * 12 + [[1]],
-    "dead-letter-errors": [[]] * 12 + [[1]],
-    "errors": [[]] * 12 + [[1.0] * 30, [1.0] * 30],
-    "throttles": [[]] * 12 + [[1.0] * 400] * 3,
-    "recursion": [[]] * 12 + [[1]],
-    "lag": [[]] * 12 + [[1000.0 + 300 * n] * 5 for n in range(3)],
+    "dead-letters": [[1]],
+    "intake-dead-letters": [[0, 1]],
+    "intake-age": [[300.0 * n] for n in range(12)],
+    "async-age": [[300_000.0 * n] for n in range(12)],
+    "async-dropped": [[1]],
+    "dead-letter-errors": [[1]],
+    "errors": [[1.0] * 30, [1.0] * 30],
+    "throttles": [[1.0] * 400] * 3,
+    "recursion": [[1]],
+    "lag": [[1000.0 + 300 * n] * 5 for n in range(3)],
 }
 
 
 class TestThresholds:
     """Alarms go off in an incident, and not on a busy day."""
 
-    def test_each_alarm_is_simulated(self) -> None:
-        assert ALARMS.keys() == BUSY_DAY.keys() == INCIDENTS.keys()
-
     @pytest.mark.parametrize("name", ALARMS)
     def test_only_an_incident_is_an_alarm(self, name: str) -> None:
         alarm = ALARMS[name]
-        assert is_alarm(alarm, INCIDENTS[name])
+        assert is_alarm(alarm, [*[[]] * 12, *INCIDENTS[name]])  # after an hour without events
         assert not is_alarm(alarm, BUSY_DAY[name])
         assert not is_alarm(alarm, [[]] * 288)
 
@@ -209,12 +182,13 @@ class TestThresholds:
         ],
     )
     def test_thresholds_are_parameters(self, parameter: str, names: dict[str, int]) -> None:
-        alarms = Stack(**EVERYTHING | {parameter: "77"}).of_type("AWS::CloudWatch::Alarm")
-        found = {each["AlarmName"].removeprefix("lava-demo-s3trigger-"): each for each in alarms}
+        alarms = alarms_of(**EVERYTHING | {parameter: "77"})
 
-        changed = {name for name in found if found[name]["Threshold"] != ALARMS[name]["Threshold"]}
-        assert changed == names.keys()
-        assert {name: float(found[name]["Threshold"]) for name in changed} == names
+        assert names == {
+            name: float(alarm["Threshold"])
+            for name, alarm in alarms.items()
+            if alarm["Threshold"] != ALARMS[name]["Threshold"]
+        }
 
 
 TOPIC: Final = "arn:aws:sns:eu-west-1:123456789012:alarms"
@@ -247,12 +221,11 @@ class TestActions:
         )
 
     def test_alarms_are_for_what_the_stack_has(self) -> None:
-        def names(**parameters: str) -> set[str]:
-            alarms = Stack(AlarmEmail="a@b.example", **parameters).of_type("AWS::CloudWatch::Alarm")
-            return {each["AlarmName"].removeprefix("lava-demo-s3trigger-") for each in alarms}
+        parts = alarms_of(AlarmEmail="a@b.example").keys()
+        without_metrics = alarms_of(AlarmEmail="a@b.example", Metrics="false").keys()
 
-        assert ALARMS.keys() - names() == {"intake-age", "intake-dead-letters"}
-        assert names() - names(Metrics="false") == {"lag"}
+        assert ALARMS.keys() - parts == {"intake-age", "intake-dead-letters"}
+        assert parts - without_metrics == {"lag"}
 
     @pytest.mark.parametrize("name", ALARMS)
     def test_a_description_says_what_to_do(self, name: str) -> None:

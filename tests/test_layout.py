@@ -1,6 +1,7 @@
 """The layers of the package, and the pages that `make docs` writes from the code."""
 
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -10,7 +11,6 @@ from lava_s3trigger import cli
 from tests.tables import cases
 from tools import pages
 
-GROUPS = [group for layer in pages.LAYERS for group in layer]
 OF_OPTIONS: Final = frozenset(
     ["cli.options", "cli.objects.options", "cli.objects.uri", "cli.deployed.log_line"]
 )
@@ -19,29 +19,28 @@ MAX_MODULES: Final = 14
 """Modules of a folder of the command line: more are not seen at a glance."""
 
 
+MODULES: Final = pages.modules()
+
+
 class TestLayers:
     """Imports go down, and never in a circle."""
 
     def test_every_module_is_in_a_layer(self) -> None:
-        assert {module.group for module in pages.modules().values()} == set(pages.LAYERS)
+        assert {module.group for module in MODULES.values()} == set(pages.LAYERS)
 
-    def test_no_import_goes_up(self) -> None:
-        assert pages.arrows_up(pages.modules()) == []
-
-    def test_nothing_is_imported_in_a_circle_late_or_for_types(self) -> None:
-        assert pages.circle(pages.modules()) == []
-
-    def test_folders_of_the_command_line_import_only_shared_folders_below(self) -> None:
-        assert pages.across_rooms(pages.modules()) == []
+    @pytest.mark.parametrize("rule", [pages.arrows_up, pages.circle, pages.across_rooms])
+    def test_no_import_goes_up_in_a_circle_or_across_folders(
+        self, rule: Callable[..., list[str]]
+    ) -> None:
+        assert rule(MODULES) == []
 
     def test_no_folder_of_the_command_line_has_many_modules(self) -> None:
-        folders = Counter(
-            each.name.rpartition(".")[0] for each in pages.modules().values() if each.group == "cli"
-        )
+        names = [each.name for each in MODULES.values() if each.group == "cli"]
+        folders = Counter(name.rpartition(".")[0] for name in names)
         assert {name: number for name, number in folders.items() if number > MAX_MODULES} == {}
 
     def test_a_command_has_options_and_imports_the_rest_when_it_runs(self) -> None:
-        commands = [each for each in pages.modules().values() if each.name.endswith(".command")]
+        commands = [each for each in MODULES.values() if each.name.endswith(".command")]
         assert len(commands) >= len(cli._COMMANDS) - len(cli._SINGLE)  # noqa: SLF001 - the lists
         for each in commands:
             assert each.imports - OF_OPTIONS == {f"cli.{each.room}.run"}, each.name
@@ -60,7 +59,9 @@ def package(folder: Path, **sources: str) -> Path:
 LATE: Final = "def load():\n    from {}"
 TYPES: Final = "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from {}"
 LINT: Final = "from lava_s3trigger.cli.check.lint import lint"
-UP: Final = ["aws.sqs imports events"]
+LOAD: Final = "from lava_s3trigger.cli.entries.load import load"
+TEXT: Final = "from lava_s3trigger.cli.output.text import line"
+UP: Final = "aws.sqs imports events"
 
 
 class TestReading:
@@ -75,17 +76,18 @@ class TestReading:
             "a relative module": ({"aws_sqs": "from .. import events"}, UP),
             "absolute": ({"aws_sqs": "import lava_s3trigger.events"}, UP),
             "late": ({"aws_sqs": LATE.format("..events import S3Event")}, UP),
-            "for types": ({"aws_sqs": TYPES.format(".. import events")}, []),
+            "for types": ({"aws_sqs": TYPES.format(".. import events")}, ""),
             "of another folder": (
                 {"dedup_table": "", "templates_limits": "from ..dedup.table import ClaimTable"},
-                ["templates.limits imports dedup.table"],
+                "templates.limits imports dedup.table",
             ),
         },
     )
     def test_an_import_that_goes_up_is_found(
-        self, tmp_path: Path, sources: dict[str, str], expected: list[str]
+        self, tmp_path: Path, sources: dict[str, str], expected: str
     ) -> None:
-        assert pages.arrows_up(pages.modules(package(tmp_path, events="", **sources))) == expected
+        modules = pages.modules(package(tmp_path, events="", **sources))
+        assert pages.arrows_up(modules) == [expected] * bool(expected)
 
     @pytest.mark.parametrize("how", ["from {}", LATE, TYPES], ids=["early", "late", "for types"])
     def test_a_circle_is_found(self, tmp_path: Path, how: str) -> None:
@@ -96,38 +98,28 @@ class TestReading:
     @cases(
         ("sources", "expected"),
         {
-            "another": ({"cli_plan_command": LINT}, ["cli.plan.command imports cli.check.lint"]),
+            "another": ({"cli_plan_command": LINT}, "cli.plan.command imports cli.check.lint"),
             "late": (
                 {"cli_plan_command": LATE.format("..check.lint import lint")},
-                ["cli.plan.command imports cli.check.lint"],
+                "cli.plan.command imports cli.check.lint",
             ),
             "of a shared one": (
                 {"cli_output_text": LINT},
-                ["cli.output.text imports cli.check.lint"],
+                "cli.output.text imports cli.check.lint",
             ),
-            "of none": ({"cli_errors": LINT}, ["cli.errors imports cli.check.lint"]),
-            "its own": ({"cli_check_command": "from .lint import lint"}, []),
+            "of none": ({"cli_errors": LINT}, "cli.errors imports cli.check.lint"),
+            "its own": ({"cli_check_command": "from .lint import lint"}, ""),
             "shared ones": (
-                {
-                    "cli_entries_load": "from lava_s3trigger.cli.output.text import line",
-                    "cli_output_text": "from lava_s3trigger.cli.entries.load import load",
-                },
-                ["cli.output.text imports cli.entries.load"],
+                {"cli_entries_load": TEXT, "cli_output_text": LOAD},
+                "cli.output.text imports cli.entries.load",
             ),
         },
     )
     def test_an_import_of_a_room_that_is_not_below_is_found(
-        self, tmp_path: Path, sources: dict[str, str], expected: list[str]
+        self, tmp_path: Path, sources: dict[str, str], expected: str
     ) -> None:
-        found = pages.modules(package(tmp_path, cli_check_lint="", **sources))
-        assert pages.across_rooms(found) == expected
-
-    def test_the_picture_has_the_folders_of_commands(self, tmp_path: Path) -> None:
-        modules = pages.modules(package(tmp_path, cli_weigh_command="", cli_output_text=""))
-        commands, shared = pages.picture(modules).split("shared, from the top:")
-        assert "\n              weigh\n" in commands
-        assert "output" in shared
-        assert "output" not in commands
+        modules = pages.modules(package(tmp_path, cli_check_lint="", **sources))
+        assert pages.across_rooms(modules) == [expected] * bool(expected)
 
 
 @pytest.mark.parametrize(("path", "text"), pages.pages().items(), ids=lambda each: str(each)[-20:])

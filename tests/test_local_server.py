@@ -1,9 +1,8 @@
 """The local AWS server is reached whatever the user's settings are, and its errors are shown."""
 
-from __future__ import annotations
-
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -11,43 +10,36 @@ from lava_s3trigger.cli.errors import CommandError
 from tools.local import server
 from tools.local.server import ACCOUNT, LocalAws
 
-if TYPE_CHECKING:
-    from pathlib import Path
 
+def test_no_setting_of_the_user_keeps_clients_from_the_server(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "config").write_text("this is no configuration")
+    nowhere, config = "http://127.0.0.1:9", str(tmp_path / "config")
+    for name, value in {
+        **dict.fromkeys(["HTTP_PROXY", "http_proxy", "ALL_PROXY"], nowhere),
+        **dict.fromkeys(["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_SQS"], nowhere),
+        **dict.fromkeys(["AWS_PROFILE", "AWS_DEFAULT_PROFILE"], "no-such-profile"),
+        **dict.fromkeys(["AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"], config),
+        **dict.fromkeys(["AWS_USE_FIPS_ENDPOINT", "AWS_USE_DUALSTACK_ENDPOINT"], "true"),
+        "AWS_SESSION_TOKEN": "stale",
+        "AWS_MAX_ATTEMPTS": "many",
+    }.items():
+        monkeypatch.setenv(name, value)
 
-class TestSettings:
-    """The user's settings for AWS and for the network do not matter."""
-
-    def test_none_of_them_keeps_clients_from_the_server(
-        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-    ) -> None:
-        config = tmp_path / "config"
-        config.write_text("this is no configuration")
-        nowhere = "http://127.0.0.1:9"
-        for name, value in {
-            "HTTP_PROXY": nowhere,
-            "http_proxy": nowhere,
-            "ALL_PROXY": nowhere,
-            "AWS_PROFILE": "no-such-profile",
-            "AWS_DEFAULT_PROFILE": "no-such-profile",
-            "AWS_CONFIG_FILE": str(config),
-            "AWS_SHARED_CREDENTIALS_FILE": str(config),
-            "AWS_ENDPOINT_URL": nowhere,
-            "AWS_ENDPOINT_URL_SQS": nowhere,
-            "AWS_USE_FIPS_ENDPOINT": "true",
-            "AWS_USE_DUALSTACK_ENDPOINT": "true",
-            "AWS_SESSION_TOKEN": "stale",
-            "AWS_MAX_ATTEMPTS": "many",
-        }.items():
-            monkeypatch.setenv(name, value)
-
-        with LocalAws() as aws:
-            assert aws.client("sts").get_caller_identity()["Account"] == ACCOUNT
-            assert aws.client("s3").list_buckets()["Buckets"] == []
+    with LocalAws() as aws:
+        assert aws.client("sts").get_caller_identity()["Account"] == ACCOUNT
+        assert aws.client("s3").list_buckets()["Buckets"] == []
 
 
 class TestErrors:
     """A server that does not start says why, at once."""
+
+    @pytest.fixture(autouse=True)
+    def _at_once(self) -> Iterator[None]:
+        started = time.monotonic()
+        yield
+        assert time.monotonic() - started < 50
 
     def start(self, monkeypatch: pytest.MonkeyPatch, checkout: Path, script: str) -> str:
         """Start a script in place of the server, and return the error."""
@@ -63,18 +55,14 @@ class TestErrors:
     def test_the_output_and_the_status_of_a_server_that_ends_are_shown(
         self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     ) -> None:
-        started = time.monotonic()
         error = self.start(monkeypatch, tmp_path, "echo the disk is full >&2; exit 3")
         assert "ended with status 3" in error
         assert "the disk is full" in error
-        assert time.monotonic() - started < 50
 
     def test_an_error_that_waiting_does_not_mend_is_shown(
         self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     ) -> None:
         monkeypatch.setattr(server, "REGION", "no region")
-        started = time.monotonic()
         error = self.start(monkeypatch, tmp_path, "sleep 60")
         assert error.startswith("cannot call the local AWS server: ")
         assert "no region" in error
-        assert time.monotonic() - started < 50

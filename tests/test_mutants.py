@@ -47,27 +47,24 @@ def age(born: Literal["1990"]) -> Literal[1]:
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
     root = tmp_path / "root"
-    package, tests = root / "lava_s3trigger", root / "tests"
-    for folder in (package, tests):
-        folder.mkdir(parents=True)
-        (folder / "__init__.py").touch()
-    (package / "ages.py").write_text(TESTED + UNTESTED)
-    (tests / "conftest.py").write_text(
-        "from hypothesis import settings\nsettings.register_profile('test')\n"
-    )
-    (tests / "test_ages.py").write_text(
-        "from lava_s3trigger.ages import is_adult\n"
+    for name, text in {
+        "lava_s3trigger/__init__.py": "",
+        "lava_s3trigger/ages.py": TESTED + UNTESTED,
+        "tests/__init__.py": "",
+        "tests/conftest.py": "import hypothesis\nhypothesis.settings.register_profile('test')\n",
+        "tests/test_ages.py": "from lava_s3trigger.ages import is_adult\n"
         "def test_adults():\n"
-        "    assert [is_adult(age) for age in (17, 18, 19)] == [False, True, True]\n"
-    )
+        "    assert [is_adult(age) for age in (17, 18, 19)] == [False, True, True]\n",
+    }.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
     return root
 
 
 def test_tested_changes_are_killed_and_others_survive(checkout: Path, tmp_path: Path) -> None:
     all_mutants = make_mutants(TESTED + UNTESTED, "ages", 100, 1)
     chosen = list({mutant.function: mutant for mutant in all_mutants}.values())
-    for _ in judge_all(Copy(checkout, tmp_path), chosen, float("inf")):
-        pass
+    list(judge_all(Copy(checkout, tmp_path), chosen, float("inf")))
     assert {(mutant.function, mutant.result, mutant.by) for mutant in chosen} == {
         ("is_adult", "killed", "tests/test_ages.py::test_adults"),
         ("rest", "survived", ""),
@@ -86,29 +83,20 @@ def test_a_mutant_that_hangs_is_killed_at_its_limit(checkout: Path, tmp_path: Pa
 
 def test_the_same_seed_makes_the_same_mutants() -> None:
     source = Path(mutants.__file__).read_text()
-    made = make_mutants(source, "mutants", 20, 1)
+    made, again, others = (make_mutants(source, "mutants", 20, seed) for seed in (1, 1, 2))
     assert {mutant.kind for mutant in made} == set(KINDS)
-    assert made == make_mutants(source, "mutants", 20, 1)
-    assert made != make_mutants(source, "mutants", 20, 2)
+    assert made == again != others
 
 
-def test_a_mutant_is_made_again_where_lines_have_moved() -> None:
-    moved = f"\n\n{UNTESTED}{TESTED}"
-    for mutant in make_mutants(TESTED + UNTESTED, "ages", 100, 1):
-        changed = apply_mutant(moved, mutant)
-        assert changed is not None
-        assert changed != moved
-        assert mutant.after in changed
+def test_a_mutant_is_made_again_where_lines_have_moved_and_of_equal_lines_in_the_same() -> None:
+    equal = "def add(number):\n    number += 1\n    number += 1\n"
+    moved = f"\n\n{UNTESTED}{TESTED}{equal}"
+    made = make_mutants(TESTED + UNTESTED + equal, "ages", 100, 1)
+    changed = [str(apply_mutant(moved, mutant)) for mutant in made]
+    assert len({moved, *changed}) == len(made) + 1
+    for mutant, text in zip(made, changed, strict=True):
+        assert mutant.after in text
         assert apply_mutant(moved.replace(mutant.before, mutant.after), mutant) is None
-
-
-def test_of_equal_lines_the_same_one_is_changed_again() -> None:
-    source = "def f(x):\n    x += 1\n    x += 1\n"
-    made = make_mutants(source, "ages", 100, 1)
-    assert {apply_mutant(source, mutant) for mutant in made} == {
-        "def f(x):\n    x += 2\n    x += 1\n",
-        "def f(x):\n    x += 1\n    x += 2\n",
-    }
 
 
 def test_types_texts_and_errors_are_not_changed() -> None:
@@ -117,14 +105,11 @@ def test_types_texts_and_errors_are_not_changed() -> None:
 
 
 def test_tests_are_found_by_the_names_and_imports_of_modules(tmp_path: Path) -> None:
-    for name, text in {
-        "aws/test_sqs.py": "",
-        "test_sending.py": "from lava_s3trigger.aws import sqs\n",
-        "function/test_fifo.py": "",
-        "cli/test_plan_large.py": "",
-        "cli/test_processes.py": 'run("plan")\n',
-        "e2e/test_routes.py": "from lava_s3trigger.aws import sqs\n",
-    }.items():
+    text = 'run("plan")\nfrom lava_s3trigger.aws import sqs\n'
+    for name in (
+        *("aws/test_sqs.py", "test_sending.py", "function/test_fifo.py", "e2e/test_routes.py"),
+        *("cli/test_plan_large.py", "cli/test_processes.py"),
+    ):
         path = tmp_path / "tests" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
@@ -135,23 +120,15 @@ def test_tests_are_found_by_the_names_and_imports_of_modules(tmp_path: Path) -> 
 
 
 def test_what_was_killed_before_and_survives_is_reported() -> None:
-    before, after = (
-        [
-            Mutant("ages", "f", "return", "    return 1", "    return None", 0, each)
-            for each in results
-        ]
-        for results in (
-            ["killed", "killed at the limit", "killed", "survived", ""],
-            ["survived", "survived", "killed", "survived", "survived"],
-        )
-    )
+    def of(*results: str) -> list[Mutant]:
+        change = ("ages", "f", "return", "    return 1", "    return None", 0)
+        return [Mutant(*change, result) for result in results]
+
+    before = of("killed", "killed at the limit", "killed", "survived", "")
+    after = of("survived", "survived", "killed", "survived", "survived")
 
     assert newly_missed(before, after) == after[:2]
-    assert report(after[1:3]).splitlines() == [
-        "module                       killed survived not run",
-        "ages                              1        1       0",
-        "",
-        "ages f",
-        "-     return 1",
-        "+     return None",
-    ]
+    head = "module                       killed survived not run"
+    row = "ages                              1        1       0"
+    shown = [head, row, "", "ages f", "-     return 1", "+     return None"]
+    assert report(after[1:3]).splitlines() == shown

@@ -9,7 +9,6 @@ import os
 import random
 import resource
 from collections import Counter
-from collections.abc import Iterator
 from typing import Final
 
 import pytest
@@ -63,24 +62,14 @@ def test_each_event_is_dispatched_once_and_memory_stays(
     assert EVENTS < ENOUGH or peak() <= MAX_GROWTH * early
 
 
-def batches(count: int) -> Iterator[list[str]]:
-    """Yield the keys of each batch: all keys once, some again soon after."""
+def batches(count: int) -> list[list[str]]:
+    """Return the keys of each batch: all keys once, some again soon after."""
     chance = random.Random(count)
-    batch: list[str] = []
-    later: list[str] = []
-    for number in range(count):
-        key = f"in/{number % len(WORKERS)}/{chance.getrandbits(64):x}/{number}"
-        batch.append(key)
-        if number % DUPLICATES == DUPLICATES - 1:
-            later.append(key)
-        if later and not chance.randrange(DUPLICATES):
-            batch += later
-            later = []
-        while len(batch) >= BATCH:
-            yield batch[:BATCH]
-            del batch[:BATCH]
-    if batch + later:
-        yield batch + later
+    names = (f"{chance.getrandbits(64):x}/{number}" for number in range(count))
+    keys = [f"in/{number % len(WORKERS)}/{name}" for number, name in enumerate(names)]
+    for number in range(count - 1, 0, -DUPLICATES):
+        keys.insert(number + chance.randint(1, DUPLICATES), keys[number])
+    return [keys[start : start + BATCH] for start in range(0, len(keys), BATCH)]
 
 
 def peak() -> int:

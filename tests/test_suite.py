@@ -4,7 +4,8 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any, Final
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -12,35 +13,14 @@ from tests.conftest import LONG_SECONDS, SERVERS, pytest_collection_modifyitems
 from tools.local.server import CHECKOUT
 
 
-class Item:
-    """A test with marks, as pytest collects it."""
-
-    nodeid: Final = "tests/test_it.py::test_it"
-
-    def __init__(self, *marks: Any) -> None:
-        self._marks = {each.name: each.mark for each in marks}
-
-    def get_closest_marker(self, name: str) -> pytest.Mark | None:
-        return self._marks.get(name)
-
-    def add_marker(self, mark: Any) -> None:
-        self._marks[mark.name] = mark.mark
-
-
-def limit(config: pytest.Config, *marks: Any) -> float | None:
-    """Collect a test with marks; return the limit that it is given, if it is one of its own."""
-    item: Any = Item(*marks)
-    pytest_collection_modifyitems(config, [item])
-    mark = item.get_closest_marker("timeout")
-    return mark.args[0] if mark else None
-
-
 @pytest.mark.parametrize("arguments", [(), ("",), (3,), ("a minute", "or two")])
 def test_a_mark_without_a_reason_is_refused(
     pytestconfig: pytest.Config, arguments: tuple[Any, ...]
 ) -> None:
+    marks = {"slow": pytest.mark.slow.with_args(*arguments).mark}
+    item: Any = SimpleNamespace(nodeid="test_it", get_closest_marker=marks.get)
     with pytest.raises(pytest.UsageError, match="test_it: slow needs a reason"):
-        limit(pytestconfig, pytest.mark.slow.with_args(*arguments))
+        pytest_collection_modifyitems(pytestconfig, [item])
 
 
 def test_each_deployed_module_is_with_its_server() -> None:
@@ -55,14 +35,16 @@ def test_each_deployed_module_is_with_its_server() -> None:
 class TestLimits:
     """No test waits without an end."""
 
+    @pytest.mark.parametrize("name", ["", "slow", "e2e"])
     def test_what_is_slow_or_deployed_has_a_longer_one(
-        self, pytestconfig: pytest.Config, monkeypatch: pytest.MonkeyPatch
+        self, pytestconfig: pytest.Config, monkeypatch: pytest.MonkeyPatch, name: str
     ) -> None:
         monkeypatch.setattr(pytestconfig.option, "timeout", None)
-        assert limit(pytestconfig) is None
-        assert limit(pytestconfig, pytest.mark.slow("a minute")) == LONG_SECONDS
-        assert limit(pytestconfig, pytest.mark.e2e) == LONG_SECONDS
-        assert float(pytestconfig.getini("timeout")) < LONG_SECONDS
+        added: list[Any] = []
+        marks = {name: pytest.mark.slow("a minute").mark}
+        item: Any = SimpleNamespace(get_closest_marker=marks.get, add_marker=added.append)
+        pytest_collection_modifyitems(pytestconfig, [item])
+        assert added == ([pytest.mark.timeout(LONG_SECONDS)] if name else [])
 
     def test_a_test_without_an_end_is_ended_and_shows_where_it_waits(self, tmp_path: Path) -> None:
         (tmp_path / "test_it.py").write_text(

@@ -7,6 +7,7 @@ import pytest
 from tests.test_template import TEMPLATE, TEXT, _read
 from tools.audit import report
 from tools.checkov import with_all_parts
+from tools.prose import read_words
 
 GOOD: Final = {"name": "good", "version": "1", "vulns": []}
 UNKNOWN: Final = {"name": "new", "version": "4", "skip_reason": "not found"}
@@ -17,18 +18,16 @@ BAD: Final = {"name": "bad", "version": "2", "vulns": [VULNERABILITY]}
 @pytest.mark.parametrize(
     ("packages", "status", "said"),
     [
-        pytest.param([GOOD], 0, "audited 1 packages: no known vulnerability", id="good"),
-        pytest.param([UNKNOWN, BAD], 1, "bad 2: PYSEC-2026-1, fixed in 3", id="bad and unknown"),
-        pytest.param([GOOD, UNKNOWN], 0, "NOT AUDITED, unknown to the", id="unknown"),
-        pytest.param([UNKNOWN], 0, "AUDIT SKIPPED", id="all unknown"),
-        pytest.param(None, 0, "AUDIT SKIPPED", id="unreachable"),
+        ([GOOD], 0, "audited 1 packages: no known vulnerability"),
+        ([UNKNOWN, BAD], 1, "bad 2: PYSEC-2026-1, fixed in 3"),
+        ([GOOD, UNKNOWN], 0, "NOT AUDITED, unknown to the"),
+        ([UNKNOWN], 0, "AUDIT SKIPPED"),
+        (None, 0, "AUDIT SKIPPED"),
     ],
+    ids=["good", "bad and unknown", "unknown", "all unknown", "unreachable"],
 )
 def test_the_audit_fails_on_a_known_vulnerability(
-    capsys: pytest.CaptureFixture[str],
-    packages: list[dict[str, Any]] | None,
-    status: int,
-    said: str,
+    capsys: pytest.CaptureFixture[str], packages: Any, status: int, said: str
 ) -> None:
     assert report(packages) == status
     assert said in capsys.readouterr().out
@@ -41,3 +40,59 @@ def test_checkov_sees_every_part_of_the_template_and_each_skip_has_a_reason() ->
     for resource in TEMPLATE["Resources"].values():
         for skip in resource.get("Metadata", {}).get("checkov", {}).get("skip", ()):
             assert skip["comment"].endswith("."), skip
+
+
+WORD: dict[str, Any] = {"find": "come to|anew", "write": "result in, again"}
+CODE = '''\
+"""Started anew."""
+# What it may come
+# to.
+LIMIT = 1
+"""Counted anew."""
+for each in range(LIMIT):
+    print("It began anew:", each, "anew")
+'''
+
+
+def search(file: str, source: str, **entry: Any) -> tuple[list[tuple[int, str, str]], list[str]]:
+    """Return the hits, and the failures, with a list of one word."""
+    document = {"variables": ["each"], "pending": entry.pop("pending", ())}
+    words = read_words(document | {"words": [WORD | entry]})
+    hits = list(words.hits(file, source))
+    return [(hit.line, hit.kind, hit.word) for hit in hits], list(words.failures(hits))
+
+
+def test_every_kind_of_text_of_a_module_is_searched() -> None:
+    hits, failures = search("lava_s3trigger/module.py", CODE)
+    assert sorted(hits) == [
+        (1, "docstring", "anew"),
+        (2, "comment", "come to"),
+        (5, "docstring", "anew"),
+        (6, "variable", "each"),
+        (7, "message", "anew"),
+    ]
+    assert "lava_s3trigger/module.py:1: docstring: 'anew': write 'result in, again'" in failures
+
+
+def test_code_in_pages_is_left_out() -> None:
+    page = "Start `anew`.\n\n```sh\nstart anew\n```\n\n[Start](anew.md)\nanew.\n"
+    assert search("docs/page.md", page)[0] == [(8, "doc", "anew")]
+
+
+@pytest.mark.parametrize(
+    ("place", "failure"),
+    [
+        pytest.param({"in": "tests/*", "line": "Started"}, None, id="its line"),
+        pytest.param({"in": "tests/*", "line": "Ended"}, "remove the place", id="another line"),
+        pytest.param({"in": "tools/*"}, "remove the place", id="another file"),
+    ],
+)
+def test_a_word_stays_only_where_it_is_allowed(place: dict[str, str], failure: str | None) -> None:
+    _, failures = search("tests/test_it.py", '"""Started anew."""\n', allow=[place])
+    assert any(failure in line for line in failures) if failure else not failures
+
+
+@pytest.mark.parametrize(("most", "kind", "number"), [(5, "*", 0), (4, "*", 1), (1, "comment", 4)])
+def test_pending_hits_may_not_become_more(most: int, kind: str, number: int) -> None:
+    pending = [{"in": "lava_s3trigger/*", "kind": kind, "most": most}]
+    assert len(search("lava_s3trigger/module.py", CODE, pending=pending)[1]) == number

@@ -4,11 +4,11 @@ import json
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Final
 
 from tests import sam
+from tests.processes import wait_until
 from tools.local.realm import Realm
 from tools.local.server import CHECKOUT, LocalAws
 
@@ -50,19 +50,37 @@ class Reader:
         assert done.returncode == 0, done.stderr
         return done.stdout
 
+    def know(self, names: str, *before: str) -> None:
+        """Set the names that the commands share, by a block that assigns them."""
+        variables = [line.partition("=")[0] for line in names.splitlines() if line[0].isalpha()]
+        tell = "; ".join(f"echo {name}=${name}" for name in variables)
+        self.names = self.run(*before, names, tell)
+
     def put(self, key: str) -> None:
         self.aws.client("s3").put_object(Bucket="my-bucket", Key=key, Body=b"data")
+
+    def queue_url(self, name: str) -> str:
+        return str(self.aws.client("sqs").get_queue_url(QueueName=name)["QueueUrl"])
+
+    def waiting(self, queue: str) -> int:
+        """Return the number of messages in a queue."""
+        name = "ApproximateNumberOfMessages"
+        found = self.aws.client("sqs").get_queue_attributes(
+            QueueUrl=self.queue_url(queue), AttributeNames=[name]
+        )
+        return int(found["Attributes"][name])
 
     def dispatched(self, key: str) -> None:
         """Wait for the dispatch of a key, and check that there is only one."""
         found: list[str] = []
-        deadline = time.monotonic() + 60
-        while not found:
-            assert time.monotonic() < deadline, f"no dispatch of {key}"
-            time.sleep(0.1)
+
+        def arrived() -> bool:
             received = [json.loads(each["Body"]) for each in self.realm.receive("try")]
             # On a busy machine, the local server may deliver an earlier event once more.
-            found = [
+            found.extend(
                 args for each in received for args in each["parameters"]["args"] if key in args
-            ]
+            )
+            return bool(found)
+
+        wait_until(arrived, f"a dispatch of {key}")
         assert found == [f"s3://my-bucket/{key}"]

@@ -107,8 +107,7 @@ class TestCommandLine:
         found = commands.get_command(click.Context(commands), name)
         assert isinstance(found, Command)
         assert len(found.examples) >= 2
-        assert found.yes
-        assert found.no
+        assert all((found.yes, found.no))
         assert all(each.split()[:2] == ["lava-s3trigger", name] for each in found.examples)
         assert (found.help or "").split("\n\n")[0].replace("\n", " ") == _COMMANDS[name]
 
@@ -126,8 +125,7 @@ class TestEntryPages:
     def test_the_tables_name_all_fields_and_reasons(self) -> None:
         rows = re.findall(r"^\| (`.*?) \|", TESTING.read_text(), re.MULTILINE)
         named = {code for cell in rows for code in codes(cell)}
-        assert {*FIELDS} - {"trigger_id"} <= named
-        assert {*REASONS} <= named
+        assert {*FIELDS, *REASONS} - {"trigger_id"} <= named
 
     def test_all_routes_are_named(self) -> None:
         named = re.findall(r"^\| `(\w[\w-]*)` \|", section(COMMAND_LINE, "event"), re.MULTILINE)
@@ -169,12 +167,11 @@ class TestExamples:
         for step in jobs["entries"]["steps"]:
             lines = step.get("run", "").splitlines()
             texts += [each.partition(" >")[0] for each in lines if each[:14] == "lava-s3trigger"]
+        ours = [text for text in texts if text.split()[1] in _COMMANDS]
         with chdir(tmp_path / "team"):
-            ran = [text.split()[1] for text in texts if text.split()[1] in _COMMANDS]
-            for text in texts:
-                if text.split()[1] in _COMMANDS:
-                    assert run(text).status == 0, text
-        assert ran.count("test") == 2
+            for text in ours:
+                assert run(text).status == 0, text
+        assert [text.split()[1] for text in ours].count("test") == 2
 
 
 @pytest.fixture(scope="module")
@@ -183,31 +180,37 @@ def prod(aws: LocalAws) -> Realm:
     realm = Realm(aws, "prod")
     realm.make(["core"])
     realm.make_triggers_table()
-    bucket, key, job = "my-bucket", "incoming/orders/A.CSV", "load_orders"
     s3 = aws.client("s3")
-    s3.create_bucket(Bucket=bucket)
-    s3.put_object(Bucket=bucket, Key=key, Body=b"x" * 2048)
-    realm.put("jobs", [job_entry(job)])
-    then, now = _orders("*.csv"), _orders("*.csv", "*.CSV")
-    realm.put("s3triggers", [now])
+    s3.create_bucket(Bucket="my-bucket")
+    s3.put_object(Bucket="my-bucket", Key="incoming/orders/A.CSV", Body=b"x" * 2048)
+    realm.put("jobs", [job_entry("load_orders")])
+    then, now = (item(_orders(*patterns)) for patterns in (("*.csv",), ("*.csv", "*.CSV")))
+    realm.put("s3triggers", [_orders("*.csv", "*.CSV")])
     log = Log(aws, "/aws/lambda/lava-prod-s3trigger")
-    first, second = (
-        "1c0f9f4e-2f0b-4d0e-9d0e-6a6c3c1f8a52",
-        "5a1d7c52-8f4e-4a52-9e0b-0c8f6d1c2b90",
-    )
-    names = {"trigger_id": "load-orders", "bucket": bucket, "key": key}
-    why = {"kind": "condition_not_met", "reason": 'not met: if_fnmatch ["*.csv"]'}
-    message = {"message_id": "e4b2a8a4-0f1e-4f0c-8a54-6f4b1f1f0c3d"}
-    digest = entry_digest(item(then))
+    names: Any = {
+        "trigger_id": "load-orders",
+        "bucket": "my-bucket",
+        "key": "incoming/orders/A.CSV",
+    }
+    first = "1c0f9f4e-2f0b-4d0e-9d0e-6a6c3c1f8a52"
+    skipped: dict[str, Any] = {
+        "kind": "condition_not_met",
+        "reason": 'not met: if_fnmatch ["*.csv"]',
+        "message_id": "e4b2a8a4-0f1e-4f0c-8a54-6f4b1f1f0c3d",
+    }
     log.write(
-        line("skipped", TIME, first, **why, **names, entry=digest, **message),
+        line("skipped", TIME, first, **skipped, **names, entry=entry_digest(then)),
         line("summary", TIME, first, events=1, skipped=1),
     )
-    later = TIME + timedelta(hours=8)
-    about = {**names, "entry": entry_digest(item(now)), "replay": "2026-03-14-orders"}
-    ran = {"queue": "lava-prod-core", "run_id": "75e6080c-ee23-4c9a-924e-65ccec04a09a"}
+    later, second = TIME + timedelta(hours=8), "5a1d7c52-8f4e-4a52-9e0b-0c8f6d1c2b90"
+    dispatched: dict[str, Any] = {
+        "job_id": "load_orders",
+        "queue": "lava-prod-core",
+        "run_id": "75e6080c-ee23-4c9a-924e-65ccec04a09a",
+        "replay": "2026-03-14-orders",
+    }
     log.write(
-        line("dispatched", later, second, job_id=job, **ran, **about),
+        line("dispatched", later, second, **dispatched, **names, entry=entry_digest(now)),
         line("summary", later, second, events=1, replayed=1, dispatched=1),
         at=later,
         stream="two",

@@ -29,44 +29,45 @@ UNDELIVERED: Final = "arn:aws:sqs:us-east-1:000000000000:lava-myrealm-s3trigger-
 
 @pytest.fixture(scope="module")
 def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
-    """A reader who has deployed the stack, and has set the names that commands share."""
+    """A reader who has deployed the stack and made the first trigger; the names are set."""
     with LocalAws(auth=True) as aws:
         reader = Reader(aws, tmp_path_factory.mktemp("reader"))
         reader.realm.make(["core"])
-        parameters = {"CacheTtl": "0"}
         aws.deploy(
             CHECKOUT / "template.yaml",
             CHECKOUT / "build" / "package",
             "lava-myrealm-s3trigger",
-            {"Realm": "myrealm", **parameters},
+            {"Realm": "myrealm", "CacheTtl": "0"},
         )
         aws.client("s3").create_bucket(Bucket="my-bucket")
         look, names = fenced(section(CONNECTING, "Before you start"), "sh")
-        variables = [line.partition("=")[0] for line in names.splitlines() if line[0].isalpha()]
-        tell = "; ".join(f"echo {name}=${name}" for name in variables)
-        reader.names = reader.run(look, names, tell)
+        reader.know(names, look)
+        names, job, trigger, *_ = fenced(section(README, "A first trigger"), "sh")
+        # The bucket of the pages is there.
+        reader.run(names, *job.partition("\n")[2:], trigger)
+        reader.run(names, "lava-s3trigger disconnect $bucket --realm $realm --yes")
         yield reader
 
 
 class TestCommands:
     """The commands of the pages do what the pages say, one after the other."""
 
-    def test_the_first_trigger_is_made_and_fires(self, reader: Reader) -> None:
-        names, job, trigger, receive, history, _ = fenced(section(README, "A first trigger"), "sh")
-        # The bucket of the pages is there.
-        reader.run(names, *job.partition("\n")[2:], trigger)
-        assert '"args": ["s3://my-bucket/incoming/orders/2026-03-14/order+1.csv"]' in reader.run(
-            names, receive
-        )
-        assert "dispatched" in reader.run(names, history)
-        reader.run(names, "lava-s3trigger disconnect $bucket --realm $realm --yes")
+    def connects(self, reader: Reader, heading: str) -> None:
+        """Run the commands that connect a bucket, and see that an object causes its dispatch."""
+        blocks = fenced(section(CONNECTING, heading), "sh")
+        reader.run(*[each for each in blocks if "start-message-move-task" not in each])
+        key = f"incoming/orders/2026-03-14/{heading.replace(' ', '')}.csv"
+        reader.put(key)
+        reader.dispatched(key)
+
+    def keeps_undelivered_events(self, reader: Reader, rule: str) -> None:
+        """Check that the target of a rule has the dead-letter queue of the function."""
+        [target] = reader.aws.client("events").list_targets_by_rule(Rule=rule)["Targets"]
+        assert target["DeadLetterConfig"] == {"Arn": UNDELIVERED}
 
     @pytest.mark.parametrize("heading", ["S3", "SNS", "SQS"])
     def test_a_bucket_is_connected(self, reader: Reader, heading: str) -> None:
-        blocks = fenced(section(CONNECTING, heading), "sh")
-        reader.run(*[each for each in blocks if "start-message-move-task" not in each])
-        reader.put(f"incoming/orders/2026-03-14/{heading}.csv")
-        reader.dispatched(f"incoming/orders/2026-03-14/{heading}.csv")
+        self.connects(reader, heading)
 
     def test_undelivered_events_of_a_topic_are_kept(self, reader: Reader) -> None:
         sns = reader.aws.client("sns")
@@ -77,46 +78,29 @@ class TestCommands:
             assert json.loads(attributes["RedrivePolicy"]) == {"deadLetterTargetArn": UNDELIVERED}
 
     def test_a_bucket_is_connected_by_eventbridge(self, reader: Reader) -> None:
-        reader.run(*fenced(section(CONNECTING, "EventBridge"), "sh"))
+        self.connects(reader, "EventBridge")
         self.keeps_undelivered_events(reader, "lava.myrealm.orders")
-        reader.put("incoming/orders/2026-03-14/rule.csv")
-        reader.dispatched("incoming/orders/2026-03-14/rule.csv")
 
     def test_your_own_queue_is_connected(self, reader: Reader) -> None:
-        reader.run(*fenced(section(CONNECTING, "A queue of your own"), "sh"))
+        self.connects(reader, "A queue of your own")
         sqs = reader.aws.client("sqs")
         url = sqs.get_queue_url(QueueName="my-events")["QueueUrl"]
         attributes = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["Policy"])
-        policy = json.loads(attributes["Attributes"]["Policy"])
-        assert [each["Principal"]["Service"] for each in policy["Statement"]] == [
-            "s3.amazonaws.com",
-            "sns.amazonaws.com",
-            "events.amazonaws.com",
-        ]
+        statements = json.loads(attributes["Attributes"]["Policy"])["Statement"]
+        services = [each["Principal"]["Service"].partition(".")[0] for each in statements]
+        assert services == ["s3", "sns", "events"]
         mappings = reader.aws.client("lambda").list_event_source_mappings(EventSourceArn=OWN_QUEUE)
         [mapping] = mappings["EventSourceMappings"]
         assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
-        reader.put("incoming/orders/2026-03-14/queue.csv")
-        reader.dispatched("incoming/orders/2026-03-14/queue.csv")
 
     def test_a_topic_and_a_queue_are_connected(self, reader: Reader) -> None:
-        reader.run(*fenced(section(CONNECTING, "S3 → SNS → SQS"), "sh"))
-        reader.put("incoming/orders/2026-03-14/topic-queue.csv")
-        reader.dispatched("incoming/orders/2026-03-14/topic-queue.csv")
+        self.connects(reader, "S3 → SNS → SQS")
 
     def test_a_rule_and_a_queue_are_connected(self, reader: Reader) -> None:
         events = reader.aws.client("events")
         events.remove_targets(Rule="lava.myrealm.orders", Ids=["s3trigger"])
-        blocks = fenced(section(CONNECTING, "EventBridge → SQS"), "sh")
-        reader.run(*blocks)
+        self.connects(reader, "EventBridge → SQS")
         self.keeps_undelivered_events(reader, "my-events")
-        reader.put("incoming/orders/2026-03-14/rule-queue.csv")
-        reader.dispatched("incoming/orders/2026-03-14/rule-queue.csv")
-
-    def keeps_undelivered_events(self, reader: Reader, rule: str) -> None:
-        """Check that the target of a rule has the dead-letter queue of the function."""
-        [target] = reader.aws.client("events").list_targets_by_rule(Rule=rule)["Targets"]
-        assert target["DeadLetterConfig"] == {"Arn": UNDELIVERED}
 
     def test_a_trigger_is_tested_by_the_script(self, reader: Reader) -> None:
         s3 = reader.aws.client("s3")
@@ -168,5 +152,4 @@ class TestCommands:
         found = client.get_function_concurrency(FunctionName=name)
         assert found["ReservedConcurrentExecutions"] == 0
         reader.run(resume)
-        found = client.get_function_concurrency(FunctionName=name)
-        assert "ReservedConcurrentExecutions" not in found
+        assert "Reserved" not in str(client.get_function_concurrency(FunctionName=name))

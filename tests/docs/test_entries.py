@@ -4,13 +4,14 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 from click.testing import CliRunner
 
+from lava_s3trigger import conditions
 from lava_s3trigger.cli import commands
 from lava_s3trigger.cli.entries.load import Entry, load
 from lava_s3trigger.cli.entries.memory import MemoryJobs, MemoryTriggers
@@ -18,7 +19,7 @@ from lava_s3trigger.decision import decide
 from lava_s3trigger.deliveries import deliveries
 from lava_s3trigger.dispatch import timestamp
 from lava_s3trigger.templates.documents import Document, RenderingError, variables
-from lava_s3trigger.triggers import Trigger, read_trigger
+from lava_s3trigger.triggers import BrokenTrigger, Trigger, read_trigger
 from tests.build import job_entry, trigger_entry
 from tools.local.server import CHECKOUT
 
@@ -78,10 +79,10 @@ class TestEntries:
     def test_the_first_trigger_causes_the_dispatch_shown(self) -> None:
         trigger, job, shown = first_trigger()
         decision = decide(sample("s3-created.json"), triggers_of(trigger), jobs_of(job))
-        [[job_decision]] = [each.jobs for each in decision.triggers]
-        assert job_decision.dispatch
+        [[decided]] = [each.jobs for each in decision.triggers]
+        assert decided.dispatch
         when = timestamp(datetime.fromisoformat(shown["ts_dispatch"]))
-        assert json.loads(job_decision.dispatch.message("myrealm", shown["run_id"], when)) == shown
+        assert json.loads(decided.dispatch.message("myrealm", shown["run_id"], when)) == shown
 
 
 class TestRendering:
@@ -114,17 +115,14 @@ class TestRendering:
 
     def test_missing_values_render_as_the_page_says(self) -> None:
         silent, loud = tables(section(RENDERING, "Missing values"))
-        known = variables(sample("s3-created.json"))
+        event = sample("s3-created.json")
         assert len(silent) >= 5
         for template, result, _ in silent + loud:
-            assert Document(code(template)).render(known) == json.loads(code(result)), template
-
-    def test_forms_that_fail_park_the_event(self) -> None:
-        _, loud = tables(section(RENDERING, "Missing values"))
-        known = variables(replace(sample("s3-created.json"), key="incoming"))
+            rendered = Document(code(template)).render(variables(event))
+            assert rendered == json.loads(code(result)), template
         for template, *_ in loud:
             with pytest.raises(RenderingError):
-                Document(code(template)).render(known)
+                Document(code(template)).render(variables(replace(event, key="incoming")))
 
     def test_refusals(self) -> None:
         event = sample("s3-created.json")
@@ -158,16 +156,10 @@ class TestRendering:
 def test_the_recipe_excludes_what_the_job_writes() -> None:
     [entry] = fenced(section(TRIGGERS, "Loops"), "json")
     known = triggers_of(item(json.loads(entry))), jobs_of(item(job_entry("convert_orders")))
-    outcomes = {}
     for name in ("a.csv", "converted/a.csv", "a.converted.csv"):
         event = replace(sample("s3-created.json"), key=f"incoming/orders/{name}")
         [trigger] = decide(event, *known).triggers
-        outcomes[name] = trigger.outcome
-    assert outcomes == {
-        "a.csv": "dispatched",
-        "converted/a.csv": "skipped",
-        "a.converted.csv": "skipped",
-    }
+        assert trigger.outcome == ("dispatched" if name == "a.csv" else "skipped"), name
 
 
 def test_minio_without_a_region() -> None:
@@ -211,17 +203,58 @@ class TestCookbook:
         loaded = load([str(folder)])
         assert loaded.all_problems() == []
         assert len({entry.id for entry in loaded.entries}) == len(loaded.entries)
-        assert {Path(entry.file.name).stem for entry in loaded.entries if entry.file} == set(
-            map(slug, RECIPES)
-        )
+        files = {Path(entry.file.name).stem for entry in loaded.entries if entry.file}
+        assert files == set(map(slug, RECIPES))
         for entry in loaded.entries:
             trigger = read_trigger(entry.item)
             assert isinstance(trigger, Trigger), (entry.id, trigger)
-            assert trigger.enabled
-            assert entry.text("description"), entry.id
-            assert entry.text("owner"), entry.id
+            assert all((trigger.enabled, entry.text("description"), entry.text("owner"))), entry.id
             assert any(case["expect"] != "nothing" for case in entry.value("x-tests")), entry.id
 
     def test_all_cases_hold(self, folder: Path) -> None:
         done = CliRunner().invoke(commands, ["test", str(folder)])
         assert done.exit_code == 0, done.output
+
+
+CONTRIBUTING: Final = section(CHECKOUT / "CONTRIBUTING.md", "Add a condition")
+SATURDAY: Final = datetime(2026, 3, 14, tzinfo=UTC)
+MONDAY: Final = datetime(2026, 3, 16, tzinfo=UTC)
+
+
+class TestNewCondition:
+    """The condition that CONTRIBUTING.md adds works as the page says."""
+
+    @pytest.fixture(autouse=True)
+    def weekday(self) -> Iterator[None]:
+        """The condition of the page, as if it were in the module."""
+        source = "\n".join(["from __future__ import annotations", *fenced(CONTRIBUTING, "python")])
+        exec(source, {**vars(conditions), "datetime": datetime})  # the page's own code
+        yield
+        del conditions.KINDS["weekday"]
+
+    def read(self, **fields: Any) -> Trigger | BrokenTrigger:
+        """Read the entry of the page, with other fields."""
+        [entry] = [json.loads(block) for block in fenced(CONTRIBUTING, "text")]
+        return read_trigger(item(entry | fields))
+
+    @pytest.mark.parametrize(
+        ("fields", "expected"), [({}, [True, False]), ({"if_weekday": "sat"}, [False, True])]
+    )
+    def test_the_condition_and_its_inverse_hold_on_their_days(
+        self, fields: dict[str, Any], expected: list[bool]
+    ) -> None:
+        trigger = self.read(**fields, if_not_weekday="mon")
+        assert isinstance(trigger, Trigger)
+        days = (MONDAY, SATURDAY)
+        holds = {each.field: list(map(each.holds, days)) for each in trigger.conditions}
+        assert holds == {"if_weekday": expected, "if_not_weekday": [False, True]}
+
+    @pytest.mark.parametrize("argument", ["monday", ["mon", 1], 1, {"day": "mon"}])
+    def test_an_invalid_argument_is_a_user_error_that_names_the_field(self, argument: Any) -> None:
+        trigger = self.read(if_weekday=argument)
+        assert isinstance(trigger, BrokenTrigger)
+        assert trigger.reason.startswith("bad entry: if_weekday: ")
+        assert "is not a day or list of days (mon, tue" in trigger.reason
+
+    def test_the_docstring_is_the_line_of_the_docs(self) -> None:
+        assert conditions.KINDS["weekday"].description.startswith("The event happened on any")

@@ -1,11 +1,13 @@
-"""The targets of links, files and commands that the pages name exist."""
+"""What the pages link, name and show exists: targets, files, commands, and current drawings."""
 
 import re
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
+from xml.etree import ElementTree as ET
 
 import pytest
 
+from tools import drawings
 from tools.local.server import CHECKOUT
 
 from .pages import PAGES, codes, fenced, prose, slug
@@ -36,26 +38,18 @@ def test_link_targets_exist(page: Path) -> None:
 def test_pages_that_the_code_names_exist(folder: str) -> None:
     for module in (CHECKOUT / folder).rglob("*.py"):
         for name, anchor in re.findall(r"\b(docs/[\w-]+\.md)(?:#([\w-]+))?", module.read_text()):
-            if name in MADE:
-                continue
-            assert (CHECKOUT / name).exists(), f"{module}: {name}"
-            assert not anchor or anchor in anchors(CHECKOUT / name), f"{module}: {name}#{anchor}"
+            if name not in MADE:
+                assert (CHECKOUT / name).exists(), f"{module}: {name}"
+                assert not anchor or anchor in anchors(CHECKOUT / name), f"{module}: {anchor}"
 
 
 @each_page
 def test_named_files_exist(page: Path) -> None:
     # What a command writes between marks, it keeps current itself.
-    text = re.sub(
-        r"<!-- (table of [a-z ]+) -->.*?<!-- end of \1 -->",
-        "",
-        page.read_text(),
-        flags=re.DOTALL,
-    )
-    named = {
-        each
-        for each in codes(prose(text))
-        if re.fullmatch(r"\.?[\w/-]+(\.[\w-]+)*\.(json|lock|md|py|sh|toml|txt|yaml)", each)
-    }
+    marked = re.compile(r"<!-- (table of [a-z ]+) -->.*?<!-- end of \1 -->", re.DOTALL)
+    text = marked.sub("", page.read_text())
+    path = r"\.?[\w/-]+(\.[\w-]+)*\.(json|lock|md|py|sh|toml|txt|yaml)"
+    named = {each for each in codes(prose(text)) if re.fullmatch(path, each)}
     made = set(re.findall(r"\bas\s+`([^`]+)`", text))
     folders = ("", "docs", "etc", "events", "lava_s3trigger")
     for name in named - made:
@@ -76,3 +70,38 @@ def test_named_make_targets_exist(page: Path) -> None:
 @each_page
 def test_no_path_of_one_machine(page: Path) -> None:
     assert not re.search(r"/(home|root|tmp|work)/", page.read_text())
+
+
+SVG: Final = "{http://www.w3.org/2000/svg}"
+DRAWINGS: Final = drawings.drawings()
+each_drawing = pytest.mark.parametrize("path", DRAWINGS, ids=lambda path: path.stem)
+
+
+@each_drawing
+def test_a_drawing_is_current(path: Any) -> None:
+    assert path.read_text() == DRAWINGS[path], "run: make docs"
+
+
+@each_drawing
+def test_a_page_shows_it_and_says_what_it_shows(path: Any) -> None:
+    shown = re.compile(rf"!\[[^\]]{{20,}}\]\((docs/)?images/{path.name}\)")
+    assert [page.name for page in PAGES if shown.search(page.read_text())]
+
+
+@each_drawing
+def test_it_has_a_description_and_colours_for_dark(path: Any) -> None:
+    svg = ET.fromstring(DRAWINGS[path])
+    assert all(svg.findtext(f"{SVG}{name}") for name in ("title", "desc"))
+    assert "@media (prefers-color-scheme: dark)" in (svg.findtext(f"{SVG}style") or "")
+
+
+@each_drawing
+def test_nothing_reaches_over_the_edge(path: Any) -> None:
+    svg = ET.fromstring(DRAWINGS[path])
+    width, height = float(svg.attrib["width"]), float(svg.attrib["height"])
+    boxes = svg.findall(f"{SVG}rect")
+    assert len(boxes) > 3
+    for box in boxes:
+        x, y, wide, high = (float(box.get(name, 0)) for name in ("x", "y", "width", "height"))
+        assert x + wide <= width
+        assert y + high <= height

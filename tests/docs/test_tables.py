@@ -5,17 +5,23 @@ import json
 import os
 import pkgutil
 import re
+from collections.abc import Iterator
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import Any, Final
 
 import dateutil as dateutil_package
+import pytest
 from jinja2.defaults import DEFAULT_NAMESPACE
 
 from lava_s3trigger import triggers, units
+from lava_s3trigger.cli.doctor import checks
+from lava_s3trigger.cli.doctor.registry import CHECKS
+from lava_s3trigger.metrics import FAILURES
 from lava_s3trigger.settings import Settings
 from lava_s3trigger.templates.documents import Document, variables
 from lava_s3trigger.triggers import BrokenTrigger, Trigger
 from tests.build import item, trigger, trigger_entry
+from tests.test_alarms import alarms_of
 from tests.test_template import PARAMETERS, TEMPLATE, Stack
 from tools.local.server import CHECKOUT
 
@@ -58,27 +64,31 @@ def fields_of(query: str) -> set[str]:
     return words - known - syntax
 
 
+@pytest.fixture
+def queries() -> list[str]:
+    """The queries that the page on operating shows."""
+    return [each.strip() for each in fenced(section(OPERATING, "Saved queries"), "text")]
+
+
 class TestQueries:
     """The queries of the page are those that the stack saves, on fields that there are."""
 
-    def test_the_stack_saves_what_the_page_shows(self) -> None:
-        shown = [each.strip() for each in fenced(section(OPERATING, "Saved queries"), "text")]
+    def test_the_stack_saves_what_the_page_shows(self, queries: list[str]) -> None:
         saved = [each["QueryString"] for each in Stack().of_type("AWS::Logs::QueryDefinition")]
-        assert sorted(saved) == sorted(shown)
+        assert sorted(saved) == sorted(queries)
 
-    def test_they_read_fields_of_the_log(self) -> None:
+    def test_they_read_fields_of_the_log(self, queries: list[str]) -> None:
         [rows] = tables(section(DESIGN, "Log and metrics"))
         documented = {name for row in rows for name in codes(row[0])}
-        for query in fenced(section(OPERATING, "Saved queries"), "text"):
+        for query in queries:
             assert fields_of(query) <= documented | {"@timestamp", "requestId"}, query
 
-    def test_they_ask_for_words_of_the_log(self) -> None:
+    def test_they_ask_for_words_of_the_log(self, queries: list[str]) -> None:
         [rows] = tables(section(TRIGGERS, "What the log says"))
         words = {code(row[0]) for row in rows}
-        for query in fenced(section(OPERATING, "Saved queries"), "text"):
-            for line in query.splitlines():
-                if "event in" in line or "event =" in line:
-                    assert set(re.findall(r'"(\w+)"', line)) <= words
+        for line in "\n".join(queries).splitlines():
+            if "event in" in line or "event =" in line:
+                assert set(re.findall(r'"(\w+)"', line)) <= words
 
     def test_the_query_reads_the_line_that_the_page_shows(self) -> None:
         [query] = fenced(section(TRIGGERS, "Loops"), "text")
@@ -108,18 +118,16 @@ class TestTables:
         rows = tables(section(TRIGGERS, "Conditions"))[2]
         named = [unit for row in rows for unit in codes(row[0])]
         assert sorted(named) == sorted(filter(None, units._BYTES))  # noqa: SLF001 - likewise
-        assert [units.size(f"1{unit}") for unit in codes(rows[-1][0])] == [
-            1024**power for power in range(1, 6)
-        ]
+        sizes = [units.size(f"1{unit}") for unit in codes(rows[-1][0])]
+        assert sizes == [1024**power for power in range(1, 6)]
 
     def test_which_entries_fire(self) -> None:
         items, keys = tables(section(TRIGGERS, "Which entries fire"))
-        known = triggers_of(
-            *(
-                item(trigger_entry(name, code(prefix), bucket="b", enabled=enabled == "true"))
-                for name, prefix, enabled in items
-            )
+        entries = (
+            trigger_entry(name, code(prefix), bucket="b", enabled=enabled == "true")
+            for name, prefix, enabled in items
         )
+        known = triggers_of(*map(item, entries))
         for key, expected, _ in keys:
             found = known.matching("b", code(key)).triggers
             fire = [each.trigger_id for each in found if isinstance(each, Trigger) and each.enabled]
@@ -167,25 +175,21 @@ class TestTables:
         prefixed = {name.removeprefix("LAVA_") for name in read} - {"REALM"}
         assert named.keys() == prefixed | {"LAVA_REALM"}
         documented = {
-            name: value for name, value in named.items() if value not in ("none", "required")
+            name: named[name] for name in named if named[name] not in ("none", "required")
         }
         assert Settings.from_env({"LAVA_REALM": "myrealm", **documented}) == defaults
 
     def test_the_stack_sets_no_other_configuration(self) -> None:
         [rows] = tables(section(DESIGN, "Configuration"))
         stack = Stack(CreateDedupTable="true")
-        environment = stack["Function"]["Environment"]["Variables"]
-        assert set(environment) == {code(row[0]) for row in rows}
+        variables = stack["Function"]["Environment"]["Variables"]
+        assert variables.keys() == {code(row[0]) for row in rows}
 
     def test_parameters_of_the_template(self) -> None:
         [rows] = tables(section(DEPLOYING, "Parameters"))
-        groups = {
-            group["Label"]["default"]: group["Parameters"]
-            for group in TEMPLATE["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"]
-        }
-        assert {row[0]: set(codes(row[1])) & PARAMETERS.keys() for row in rows} == {
-            label: set(names) for label, names in groups.items()
-        }
+        groups = TEMPLATE["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"]
+        named = {row[0]: set(codes(row[1])) & PARAMETERS.keys() for row in rows}
+        assert named == {each["Label"]["default"]: set(each["Parameters"]) for each in groups}
         for row in rows:
             for name, default in re.findall(r"`(\w+)` \(`([^`]+)`\)", row[1]):
                 assert default in (str(PARAMETERS[name]["Default"]), "lava-<REALM>-s3trigger")
@@ -196,11 +200,9 @@ class TestTables:
         for module in (CHECKOUT / "lava_s3trigger").rglob("*.py"):
             for node in ast.walk(ast.parse(module.read_text())):
                 match node:
-                    case ast.Call(
-                        func=ast.Name(id="log_event"), args=[_, ast.Constant(value=str(word)), *_]
-                    ):
+                    case ast.Call(ast.Name("log_event"), [_, ast.Constant(str(word)), *_]):
                         said.add(word)
-                    case ast.Constant(value=str(word)):
+                    case ast.Constant(str(word)):
                         constants.add(word)
         [rows] = tables(section(TRIGGERS, "What the log says"))
         documented = {code(row[0]) for row in rows}
@@ -208,33 +210,91 @@ class TestTables:
 
     def test_reasons_of_user_errors(self) -> None:
         rows = {row[0]: code(row[1]) for row in tables(section(TRIGGERS, "User errors"))[0]}
-        fields: dict[str, Any] = {
-            "invalid entry": {"paramters": {}},
-            "invalid condition": {"if_size_gt": "10k"},
-        }
-        for name, field in fields.items():
-            broken = trigger(**field)
-            assert isinstance(broken, BrokenTrigger)
-            assert broken.reason == rows[name]
+        wrong: dict[str, Any] = {"paramters": {}, "if_size_gt": "10k"}
+        broken = [trigger(**{name: value}) for name, value in wrong.items()]
+        expected = [rows["invalid entry"], rows["invalid condition"]]
+        assert [each.reason for each in broken if isinstance(each, BrokenTrigger)] == expected
 
     def test_kinds_of_attacks(self) -> None:
         attacks = CHECKOUT / "tests" / "attacks"
         [rows] = tables(section(DOCS / "security.md", "Attacks"))[:1]
-        told = {code(row[0]): int(row[1]) for row in rows}
-        assert told == {
-            path.stem: len(json.loads(path.read_text())) for path in attacks.glob("*.json")
-        }
+        counts = {path.stem: len(json.loads(path.read_text())) for path in attacks.glob("*.json")}
+        assert {code(row[0]): int(row[1]) for row in rows} == counts
 
 
 def test_alarms() -> None:
     [rows] = tables(section(OPERATING, "Alarms"))
-    stack = Stack(CreateIntake="true", AlarmEmail="a@b.example")
-    found = {
-        each["AlarmName"].removeprefix("lava-demo-s3trigger-"): float(each["Threshold"])
-        for each in stack.of_type("AWS::CloudWatch::Alarm")
-    }
+    alarms = alarms_of(CreateIntake="true", AlarmEmail="a@b.example")
+    found = {name: float(alarm["Threshold"]) for name, alarm in alarms.items()}
     assert found.keys() == {code(row[0]) for row in rows}
     for name, _, threshold in rows:
         default = PARAMETERS[code(threshold)]["Default"] if "`" in threshold else threshold
         scale = 1000 if code(name) == "async-age" else 1
         assert found[code(name)] == float(default) * scale
+
+
+# Where the function names a kind: the place of the argument, by the name of what is called.
+_PLACES: Final = {"UserError": 1, "ObjectError": 1, "Outcome": 1, "end": 1, "fail": 0, "refuse": 0}
+
+
+def kinds() -> set[str]:
+    """Return the kinds that the function's code names."""
+    return {
+        str(value.value)
+        for path in (CHECKOUT / "lava_s3trigger").rglob("*.py")
+        if "cli" not in path.parts
+        for node in ast.walk(ast.parse(path.read_text()))
+        for value in _kinds_of(node)
+        # Elsewhere, what is called `fail` takes a text.
+        if isinstance(value, ast.Constant) and re.fullmatch("[a-z_]+", str(value.value))
+    }
+
+
+def _kinds_of(node: ast.AST) -> Iterator[ast.AST]:
+    """Yield what a node gives as a kind."""
+    if isinstance(node, ast.Call):
+        yield from (each.value for each in node.keywords if each.arg in {"kind", "refusal"})
+        place = _PLACES.get(getattr(node.func, "attr", getattr(node.func, "id", "")))
+        if place is not None and place < len(node.args):
+            yield node.args[place]
+    elif isinstance(node, ast.Assign):
+        pairs = [(node.targets[0], node.value)]
+        if isinstance(node.targets[0], ast.Tuple) and isinstance(node.value, ast.Tuple):
+            pairs = list(zip(node.targets[0].elts, node.value.elts, strict=True))
+        for target, value in pairs:
+            if getattr(target, "attr", getattr(target, "id", "")).endswith("kind"):
+                yield value
+    elif isinstance(node, ast.FunctionDef):
+        defaults = reversed(node.args.defaults)
+        names = reversed([each.arg for each in node.args.args])
+        yield from (value for name, value in zip(names, defaults, strict=False) if name == "kind")
+
+
+def rows(heading: str) -> list[list[str]]:
+    """Return the table under a heading of the page on troubleshooting."""
+    [found] = tables(section(DOCS / "troubleshooting.md", heading))
+    assert len({len(row) for row in found}) == 1
+    return found
+
+
+@pytest.mark.parametrize("heading", ["Findings of doctor", "Kinds in the log"])
+def test_each_row_says_what_to_do(heading: str) -> None:
+    found = rows(heading)
+
+    assert found[0][0]
+    assert all(cell for row in found for cell in row[1:])
+
+
+def test_each_finding_of_doctor_has_a_row() -> None:
+    assert checks.__doc__
+    named = [name for row in rows("Findings of doctor") for name in codes(row[1])]
+
+    assert sorted(named) == sorted(CHECKS)
+
+
+def test_each_kind_in_the_log_has_a_row() -> None:
+    found = kinds() | {"busy"}  # dedup/protocol.py has it in a pair, with its reason
+    named = [name for row in rows("Kinds in the log") for name in codes(row[1])]
+
+    assert found >= set(FAILURES)
+    assert sorted(named) == sorted(found)

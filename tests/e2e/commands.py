@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -30,11 +30,16 @@ def start_command(
         )
 
 
-def start(*arguments: str, folder: Path, **environment: str) -> subprocess.Popen[str]:
+def start(
+    *arguments: str,
+    folder: Path,
+    program: Sequence[str] = (sys.executable, "-m", "tools.local"),
+    **environment: str,
+) -> subprocess.Popen[str]:
     """Start the demo or the local server, whose temporary files are in a folder."""
     with signals_received():
         return subprocess.Popen(
-            [sys.executable, "-m", "tools.local", *arguments],
+            [*program, *arguments],
             cwd=CHECKOUT,
             env=os.environ | {"TMPDIR": str(folder)} | environment,
             stdout=subprocess.PIPE,

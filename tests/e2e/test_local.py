@@ -1,8 +1,5 @@
 """``make local``: every command of the README runs on it, as a new user enters them."""
 
-from __future__ import annotations
-
-import itertools
 import json
 import os
 import re
@@ -10,35 +7,28 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections import Counter
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Final
 
-import boto3
 import pytest
-from botocore.config import Config
 
-from lava_s3trigger.cli.deployed.log_line import read_line
-from tests.processes import SECONDS, finish, read_until, signals_received, wait_until
+from tests.docs.pages import fenced, section
+from tests.processes import SECONDS, finish, read_until, wait_until
 from tools.local.examples import BUCKETS, REALM, WORKERS
-from tools.local.server import CHECKOUT, REGION
+from tools.local.realm import Realm
+from tools.local.server import CHECKOUT, REGION, LocalAws
 
 from .commands import nothing_left, start
 from .conftest import make_user
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from tools.local.server import LocalAws
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow("deploys with the SAM CLI, runs commands of pages")]
 
 BURST: Final = 40
 """Objects in each bucket: more at the same time than there are instances of the function."""
 FUNCTION: Final = f"lava-{REALM}-s3trigger"
-GROUP: Final = f"/aws/lambda/{FUNCTION}"
 SAM: Final = CHECKOUT / ".venv-sam" / "bin" / "sam"
 
 
@@ -51,40 +41,24 @@ class Terminal:
     """
 
     def __init__(self, folder: Path, *exports: str) -> None:
-        self._folder = folder
-        self._exports = exports
+        self._folder, self._exports = folder, exports
         for name in ("events", "examples"):
             shutil.copytree(CHECKOUT / name, folder / name)
-
-    def client(self, service: str) -> Any:
-        """Return a client that calls the server."""
-        variables = dict(re.findall(r"^export (\w+)=(.*)$", "\n".join(self._exports), re.MULTILINE))
-        session: Any = boto3.Session()
-        return session.client(
-            service,
-            region_name=variables["AWS_REGION"],
-            endpoint_url=variables["AWS_ENDPOINT_URL"],
-            aws_access_key_id=variables["AWS_ACCESS_KEY_ID"],
-            aws_secret_access_key=variables["AWS_SECRET_ACCESS_KEY"],
-            config=Config(proxies={}),
+        self.aws = LocalAws()
+        [self.aws.endpoint] = re.findall(
+            r"^export AWS_ENDPOINT_URL=(.*)$", "\n".join(exports), re.MULTILINE
         )
 
     def enter(self, *commands: str, answer: str = "") -> str:
         """Enter commands, stop at the first that fails, and return what they print."""
+        # The user's settings for AWS and for the network must not matter.
+        nowhere = {"AWS_PROFILE": "no-such-profile", "HTTP_PROXY": "http://127.0.0.1:9"}
+        path = f"{SAM.parent}:{Path(sys.executable).parent}:{os.environ['PATH']}"
+        own = {"AWS_SESSION_TOKEN": "stale", "HOME": str(self._folder), "LC_ALL": "C.UTF-8"}
         done = subprocess.run(
             ["bash", "-euo", "pipefail", "-c", "\n".join([*self._exports, *commands])],
             cwd=self._folder,
-            # The user's settings for AWS and for the network must not matter.
-            env=os.environ
-            | {
-                "AWS_PROFILE": "no-such-profile",
-                "AWS_SESSION_TOKEN": "stale",
-                "HOME": str(self._folder),
-                "HTTP_PROXY": "http://127.0.0.1:9",
-                "LC_ALL": "C.UTF-8",
-                "PATH": f"{SAM.parent}:{Path(sys.executable).parent}:{os.environ['PATH']}",
-                "SAM_CLI_TELEMETRY": "0",
-            },
+            env={**os.environ, **nowhere, **own, "PATH": path, "SAM_CLI_TELEMETRY": "0"},
             input=answer,
             capture_output=True,
             text=True,
@@ -111,9 +85,7 @@ def terminal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Terminal]:
 
 def blocks(page: str, heading: str) -> list[str]:
     """Return the commands of a section."""
-    text = (CHECKOUT / page).read_text()
-    section = re.split(r"^## ", text.split(f"\n## {heading}\n")[1], flags=re.MULTILINE)[0]
-    return re.findall(r"^```sh\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
+    return fenced(section(CHECKOUT / page, heading), "sh")
 
 
 def test_they_are_as_apply_and_connect_make_them(terminal: Terminal) -> None:
@@ -161,15 +133,10 @@ class TestServer:
 
     def jobs(self, terminal: Terminal) -> Counter[str]:
         """Receive all dispatches, and count them by job."""
-        sqs, counts = terminal.client("sqs"), Counter[str]()
+        counts, realm = Counter[str](), Realm(terminal.aws, REALM)
         for worker in WORKERS:
-            url = sqs.get_queue_url(QueueName=f"lava-{REALM}-{worker}")["QueueUrl"]
-            while messages := sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get(
-                "Messages"
-            ):
-                for message in messages:
-                    counts[json.loads(message["Body"])["job_id"]] += 1
-                    sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+            while messages := realm.receive(worker):
+                counts.update(json.loads(each["Body"])["job_id"] for each in messages)
         return counts
 
     def test_doctor_finds_nothing(self, terminal: Terminal) -> None:
@@ -186,14 +153,10 @@ class TestServer:
         names = ("load_orders", "audit", "scan_pdf", "book_returns", "publish")
         expected = Counter(dict.fromkeys(names, BURST))
         self.jobs(terminal)
-        s3, counts = terminal.client("s3"), Counter[str]()
-
-        def put(place: tuple[str, int]) -> None:
-            bucket, number = place
-            s3.put_object(Bucket=bucket, Key=keys[bucket].format(number), Body=b"data")
-
+        s3, counts = terminal.aws.client("s3"), Counter[str]()
+        places = [(bucket, keys[bucket].format(n)) for bucket in keys for n in range(BURST)]
         with ThreadPoolExecutor(10) as pool:
-            list(pool.map(put, itertools.product(keys, range(BURST))))
+            list(pool.map(lambda at: s3.put_object(Bucket=at[0], Key=at[1], Body=b"data"), places))
 
         def arrived() -> bool:
             counts.update(self.jobs(terminal))
@@ -201,39 +164,6 @@ class TestServer:
 
         wait_until(arrived, f"dispatches of {BURST} objects in each bucket")
         assert counts == expected
-
-    def test_the_log_has_the_level_of_the_function(self, terminal: Terminal) -> None:
-        client, logs = terminal.client("lambda"), terminal.client("logs")
-        before = client.get_function_configuration(FunctionName=FUNCTION)["Environment"]
-        quiet = {"Variables": {**before["Variables"], "LOGLEVEL": "error"}}
-        client.update_function_configuration(FunctionName=FUNCTION, Environment=quiet)
-
-        terminal.client("s3").put_object(Bucket="shop-returns", Key="returns/quiet.json", Body=b"x")
-
-        def lines() -> list[str]:
-            pages = logs.get_paginator("filter_log_events").paginate(logGroupName=GROUP)
-            texts = [event["message"] for page in pages for event in page["events"]]
-            return [text for text in texts if "returns/quiet.json" in text]
-
-        # Of its two entries, one fires and one is parked.
-        wait_until(lines, "the line of an entry that is parked")
-        wait_until(lambda: self.jobs(terminal)["book_returns"], "the dispatch of the other")
-        client.update_function_configuration(FunctionName=FUNCTION, Environment=before)
-        assert [read_line(text).event for text in lines()] == ["parked"]  # type: ignore[union-attr]
-
-    def test_lines_of_another_form_are_no_lines_of_the_function(self, terminal: Terminal) -> None:
-        logs, stream = terminal.client("logs"), "of-another-form"
-        logs.create_log_stream(logGroupName=GROUP, logStreamName=stream)
-        strange = ["plain", "{", "[]", '{"event": 5}', "[INFO]", "[INFO] dispatched {", "\x1b[2J"]
-        events = [{"timestamp": int(time.time() * 1000), "message": text} for text in strange]
-        logs.put_log_events(logGroupName=GROUP, logStreamName=stream, logEvents=events)
-        terminal.client("s3").put_object(Bucket="shop-orders", Key="orders/z.csv", Body=b"x")
-        wait_until(lambda: self.jobs(terminal)["load_orders"], "the dispatch of orders/z.csv")
-
-        printed = terminal.enter("lava-s3trigger tail --since 1h --key orders/z.csv --job audit")
-        assert printed.count("dispatched") == 1
-        history = terminal.enter("lava-s3trigger history s3://shop-orders/orders/z.csv")
-        assert "1 delivery since" in history
 
 
 class TestMake:
@@ -243,16 +173,8 @@ class TestMake:
     def test_a_signal_ends_it(self, tmp_path: Path, to: str) -> None:
         """make hands SIGTERM on; SIGINT it does not, since a terminal sends that to all."""
         built = [".venv/installed", ".venv-ministack/installed", "build/package/installed"]
-        with signals_received():
-            process = subprocess.Popen(
-                ["make", *(f"--old-file={file}" for file in built), "local"],
-                cwd=CHECKOUT,
-                env=os.environ | {"TMPDIR": str(tmp_path)},
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                text=True,
-            )
-        assert process.stdout
+        old = [f"--old-file={file}" for file in built]
+        process = start(*old, "local", folder=tmp_path, program=["make"])
         assert process.stderr
         told = read_until(process.stderr, "In another terminal", process)
         [server] = re.findall(r"kill (\d+)", "".join(told))
@@ -300,17 +222,14 @@ class TestPolicy:
         empty_aws.client("s3").create_bucket(Bucket=bucket)
 
         def sam(*arguments: str) -> str:
+            there = {"AWS_REGION": REGION, "AWS_ENDPOINT_URL": empty_aws.endpoint}
             done = subprocess.run(
                 [SAM, *arguments, "--s3-bucket", bucket],
                 cwd=tmp_path,
                 env=os.environ
                 | deployer
-                | {
-                    "AWS_DEFAULT_REGION": REGION,
-                    "AWS_ENDPOINT_URL": empty_aws.endpoint,
-                    "AWS_REGION": REGION,
-                    "SAM_CLI_TELEMETRY": "0",
-                },
+                | there
+                | {"AWS_DEFAULT_REGION": REGION, "SAM_CLI_TELEMETRY": "0"},
                 capture_output=True,
                 text=True,
                 check=False,
@@ -318,13 +237,16 @@ class TestPolicy:
             return done.stdout + done.stderr
 
         def deploy(realm: str, *more: str) -> str:
-            stack = f"lava-{realm}-s3trigger"
             # The server has no saved queries.
             given = [f"Realm={realm}", "CreateQueries=false", "AlarmEmail=a@b.example", *more]
             parameters = ["--parameter-overrides", *given, "CreateDashboard=true"]
-            return sam(
-                "deploy", "--stack-name", stack, "--capabilities", "CAPABILITY_IAM", *parameters
-            )
+            options = [
+                "--stack-name",
+                f"lava-{realm}-s3trigger",
+                "--capabilities",
+                "CAPABILITY_IAM",
+            ]
+            return sam("deploy", *options, *parameters)
 
         printed = deploy("myrealm", "CreateIntake=true", "CreateDedupTable=true")
         assert "Successfully created/updated stack" in printed

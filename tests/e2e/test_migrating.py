@@ -1,19 +1,21 @@
-"""The steps of docs/migrating.md, in a realm as lava's stacks build it, there and back."""
+"""docs/migrating.md, in a realm as lava's stacks build it: the steps, there and back; in place."""
 
 import io
 import json
+import re
 import zipfile
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
+from tests.build import direct, record, trigger_entry
 from tests.docs.pages import fenced, section
 from tests.docs.reader import Reader
 from tests.processes import wait_until
-from tools.local.server import CHECKOUT
+from tools.local.server import ACCOUNT, CHECKOUT, REGION
 
-from .conftest import keys_arrive
+from .conftest import JOB, keys_arrive
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow("deploys two stacks, one after the other")]
 
@@ -51,9 +53,8 @@ def blocks(heading: str) -> list[str]:
 @pytest.fixture(scope="module")
 def reader(lava_realm: Reader) -> Reader:
     """A reader of the page, with a bucket that notifies a function in the place of lava's."""
-    trigger = {"trigger_id": "t", "bucket": BUCKET, "prefix": "in", "enabled": True}
-    parameters = {"key": "{{ key }}", "by": "1"}
-    lava_realm.realm.put("s3triggers", [trigger | {"job_id": "load", "parameters": parameters}])
+    entry = trigger_entry(bucket=BUCKET, parameters={"key": "{{ key }}", "by": "1"})
+    lava_realm.realm.put("s3triggers", [entry])
     connect(lava_realm)
     [lava_realm.names] = fenced(PAGE.read_text().partition("## 1.")[0], "sh")
     return lava_realm
@@ -66,22 +67,15 @@ def connect(reader: Reader) -> None:
         archive.writestr("s3trigger.py", STAND_IN)
     client = reader.aws.client("lambda")
     client.update_function_code(FunctionName=LAVAS, ZipFile=packed.getvalue())
-    client.add_permission(
-        FunctionName=LAVAS,
-        StatementId="s3",
-        Action="lambda:InvokeFunction",
-        Principal="s3.amazonaws.com",
-    )
+    by_s3 = {"Action": "lambda:InvokeFunction", "Principal": "s3.amazonaws.com"}
+    client.add_permission(FunctionName=LAVAS, StatementId="s3", **by_s3)
     arn = client.get_function_configuration(FunctionName=LAVAS)["FunctionArn"]
+    notification = {"LambdaFunctionArn": arn, "Events": ["s3:ObjectCreated:*"]}
     s3 = reader.aws.client("s3")
     s3.create_bucket(Bucket=BUCKET)
     s3.put_bucket_notification_configuration(
         Bucket=BUCKET,
-        NotificationConfiguration={
-            "LambdaFunctionConfigurations": [
-                {"LambdaFunctionArn": arn, "Events": ["s3:ObjectCreated:*"]}
-            ]
-        },
+        NotificationConfiguration={"LambdaFunctionConfigurations": [notification]},
     )
 
 
@@ -96,19 +90,13 @@ def notified(reader: Reader) -> set[str]:
 def observed(reader: Reader, key: str) -> bool:
     """Return whether the observer has logged what became of a key."""
     logs = reader.aws.client("logs")
-    group = f"/aws/lambda/{NEXT}"
-    found = logs.filter_log_events(logGroupName=group)["events"]
+    found = logs.filter_log_events(logGroupName=f"/aws/lambda/{NEXT}")["events"]
     return any(json.dumps(key) in each["message"] for each in found)
-
-
-def put(reader: Reader, key: str) -> None:
-    reader.aws.client("s3").put_object(Bucket=BUCKET, Key=key, Body=b"data")
 
 
 def mode(reader: Reader) -> str:
     found = reader.aws.client("lambda").get_function_configuration(FunctionName=NEXT)
-    mode: str = found["Environment"]["Variables"]["S3TRIGGER_MODE"]
-    return mode
+    return str(found["Environment"]["Variables"]["S3TRIGGER_MODE"])
 
 
 class TestSteps:
@@ -134,10 +122,10 @@ class TestSteps:
     def test_4_the_lost_key_is_found(self, reader: Reader) -> None:
         keys = [f"in/{n}.csv" for n in range(5)]
         for key in (*keys, 'in/"quoted".csv'):
-            put(reader, key)
+            reader.put(key)
             wait_until(partial(observed, reader, key), f"the observer of {key}")
-        url = reader.aws.client("sqs").get_queue_url(QueueName=f"lava-{NAME}-core")["QueueUrl"]
-        wait_until(lambda: self.waiting(reader, url) == len(keys), "lava's dispatches")
+        queue = f"lava-{NAME}-core"
+        wait_until(lambda: reader.waiting(queue) == len(keys), "lava's dispatches")
 
         copy, compare = blocks("4. Compare")
         found = reader.run(copy, compare)
@@ -145,45 +133,124 @@ class TestSteps:
         assert 's3://my-bucket/in/"quoted".csv  trigger t, job load' in found
         assert "LD05: delivers every key exactly" in found
         assert "5 dispatches agree; 1 difference (LD05: 1)" in found
-        reader.aws.client("sqs").purge_queue(QueueUrl=url)
-
-    def waiting(self, reader: Reader, url: str) -> int:
-        attributes = reader.aws.client("sqs").get_queue_attributes(
-            QueueUrl=url, AttributeNames=["ApproximateNumberOfMessages"]
-        )["Attributes"]
-        return int(attributes["ApproximateNumberOfMessages"])
+        reader.aws.client("sqs").purge_queue(QueueUrl=reader.queue_url(queue))
 
     def test_5_this_function_dispatches(self, reader: Reader) -> None:
         reader.run(*blocks("5. Let this function dispatch"))
         assert mode(reader) == "dispatch"
-        put(reader, "in/only-lavas")
+        reader.put("in/only-lavas")
         keys_arrive(reader.realm, "in/only-lavas")
 
     def test_6_a_bucket_moves_and_comes_back(self, reader: Reader) -> None:
         there, back = blocks("6. Move a bucket")
         reader.run(there)
         assert notified(reader) == {NEXT, "*"}
-        put(reader, 'in/"moved"')
+        reader.put('in/"moved"')
         keys_arrive(reader.realm, 'in/"moved"')
 
         function, _, _ = there.rstrip().rpartition("\n")
         reader.run(function, back)
         assert notified(reader) == {LAVAS, "*"}
-        put(reader, "in/back")
+        reader.put("in/back")
         keys_arrive(reader.realm, "in/back")
         reader.run(there)
 
     def test_7_the_doctor_looks_at_it(self, reader: Reader) -> None:
         assert "function-missing" not in reader.run(*blocks("7. Afterwards"))
-        put(reader, "in/at-last")
+        reader.put("in/at-last")
         keys_arrive(reader.realm, "in/at-last")
 
     def test_the_stack_can_be_deleted_and_the_tables_stay(self, reader: Reader) -> None:
-        [delete] = [
-            each
-            for each in section(PAGE, "2. Deploy an observer").split("`")
-            if each.startswith("aws cloudformation delete-stack")
-        ]
+        parts = section(PAGE, "2. Deploy an observer").split("`")
+        [delete] = [each for each in parts if each.startswith("aws cloudformation delete-stack")]
         reader.run(delete)
         names = reader.aws.client("dynamodb").list_tables()["TableNames"]
         assert f"lava.{NAME}.s3triggers" in names
+
+
+def invoke(reader: Reader, key: str) -> None:
+    """Invoke the function in the place of lava's with the S3 event of an object."""
+    payload = json.dumps(direct(record(key, bucket="b")))
+    answer = reader.aws.client("lambda").invoke(FunctionName=LAVAS, Payload=payload)
+    assert "FunctionError" not in answer, answer["Payload"].read()
+
+
+def dead_letters(reader: Reader) -> list[Any]:
+    """Return the messages of the dead-letter queue, which stay there."""
+    answer = reader.aws.client("sqs").receive_message(
+        QueueUrl=reader.queue_url(f"{LAVAS}-dlq"), MaxNumberOfMessages=10, VisibilityTimeout=0
+    )
+    return [json.loads(each["Body"]) for each in answer.get("Messages", ())]
+
+
+@pytest.fixture(scope="module")
+def in_its_place(reader: Reader) -> str:
+    """The function in the place of lava's; what the steps and the check print."""
+    for name, job in (("good", "load"), ("late", "late")):
+        parameters = {"key": "{{ key }}"}
+        entry = trigger_entry(name, name, bucket="b", job_id=job, parameters=parameters)
+        reader.realm.put("s3triggers", [entry])
+    (reader.folder / "build").symlink_to(CHECKOUT / "build")
+    # The package exists; building it again is not what is tested here.
+    return reader.run("make() { test -d build/package; }", *blocks("In its place"))
+
+
+@pytest.mark.usefixtures("in_its_place")
+class TestInItsPlace:
+    """The page's steps end with a function that loses nothing."""
+
+    def test_the_check_prints_the_settings_of_the_page(self, in_its_place: str) -> None:
+        queue = f"arn:aws:sqs:{REGION}:{ACCOUNT}:{LAVAS}-dlq"
+        printed = re.search(r'^\[\s+"python.*?^\]', in_its_place, re.MULTILINE | re.DOTALL)
+        assert printed
+        assert json.loads(printed[0]) == ["python3.13", 512, 60, queue, f"{LAVAS}-dlq"]
+        assert f"{queue}\tReportBatchItemFailures\n" in in_its_place
+
+    def test_all_that_the_page_sets_is_set(self, reader: Reader) -> None:
+        client = reader.aws.client("lambda")
+        environment = client.get_function_configuration(FunctionName=LAVAS)["Environment"]
+        assert environment["Variables"] == {
+            "LAVA_REALM": NAME,
+            "LOGLEVEL": "info",
+            "S3TRIGGER_DEAD_LETTER_QUEUE": f"{LAVAS}-dlq",
+        }
+        invocations = client.get_function_event_invoke_config(FunctionName=LAVAS)
+        assert invocations["MaximumRetryAttempts"] == 2
+        assert invocations["MaximumEventAgeInSeconds"] == 6 * 3600
+        mapping = self.mapping(reader)
+        assert mapping["State"] == "Disabled"
+        assert mapping["ScalingConfig"] == {"MaximumConcurrency": 2}
+        groups = reader.aws.client("logs").describe_log_groups()["logGroups"]
+        retention = {each["logGroupName"]: each.get("retentionInDays") for each in groups}
+        assert retention[f"/aws/lambda/{LAVAS}"] == 30
+
+    def test_an_event_is_dispatched(self, reader: Reader) -> None:
+        invoke(reader, "good/2")
+        keys_arrive(reader.realm, "good/2")
+
+    def test_a_user_error_is_parked_and_redriven(self, reader: Reader) -> None:
+        invoke(reader, "late/3")
+        [parked] = dead_letters(reader)
+        assert parked["parked"]["trigger_id"] == "late"
+
+        reader.realm.put("jobs", [JOB | {"job_id": "late"}])
+        client, uuid = reader.aws.client("lambda"), self.mapping(reader)["UUID"]
+        client.update_event_source_mapping(UUID=uuid, Enabled=True)
+        wait_until(lambda: not dead_letters(reader), "an empty dead-letter queue")
+        client.update_event_source_mapping(UUID=uuid, Enabled=False)
+        keys_arrive(reader.realm, "late/3")
+
+    def test_an_event_that_fails_is_kept(self, reader: Reader) -> None:
+        event = {"this is": "no S3 event"}
+        reader.aws.client("lambda").invoke(
+            FunctionName=LAVAS, InvocationType="Event", Payload=json.dumps(event)
+        )
+        wait_until(lambda: dead_letters(reader), "the dead letter")
+        [found] = dead_letters(reader)
+        # The local server writes the record of a destination; AWS writes the event alone.
+        assert found.get("requestPayload", found) == event
+
+    def mapping(self, reader: Reader) -> Any:
+        found = reader.aws.client("lambda").list_event_source_mappings(FunctionName=LAVAS)
+        [mapping] = found["EventSourceMappings"]
+        return mapping

@@ -10,6 +10,7 @@ from typing import Final
 
 import pytest
 
+from tests.build import BUCKET, job_entry, trigger_entry
 from tests.docs.pages import CONNECTING, DEPLOYING, fenced, section
 from tests.docs.reader import Reader
 from tests.processes import wait_until
@@ -22,15 +23,9 @@ from .conftest import keys_arrive
 pytestmark = [pytest.mark.e2e, pytest.mark.slow("deploys, updates under load, and removes")]
 
 FUNCTION: Final = "lava-myrealm-s3trigger"
-PARAMETERS: Final = {
-    "CreateIntake": "true",
-    "AlarmEmail": "ops@example.com",
-    "CacheTtl": "0",
-    "CreateQueries": "false",  # the local server knows no saved queries
-}
-BUCKET: Final = "my-bucket"
+# The local server knows no saved queries.
+PARAMETERS: Final = "CreateIntake=true AlarmEmail=ops@example.com CacheTtl=0 CreateQueries=false"
 FOLDER: Final = "incoming/orders"
-JOB: Final = {"job_id": "load", "type": "exe", "worker": "core", "payload": "x", "enabled": True}
 UNDER_LOAD: Final = 60
 
 
@@ -44,49 +39,34 @@ def reader(
     for bucket in ("my-code-bucket", BUCKET):
         empty_aws.client("s3").create_bucket(Bucket=bucket)
     deploy(reader, release.folder)
-    reader.realm.put("jobs", [JOB])
-    trigger = {"trigger_id": "orders", "bucket": BUCKET, "prefix": FOLDER, "enabled": True}
-    parameters = {"key": "{{ key }}"}
-    reader.realm.put("s3triggers", [trigger | {"job_id": "load", "parameters": parameters}])
-    disable_mapping(empty_aws)
+    reader.realm.put("jobs", [job_entry()])
+    entry = trigger_entry("orders", FOLDER, parameters={"key": "{{ key }}"})
+    reader.realm.put("s3triggers", [entry])
+    client = empty_aws.client("lambda")
+    mappings = client.list_event_source_mappings(FunctionName=FUNCTION)["EventSourceMappings"]
+    [uuid] = [
+        each["UUID"] for each in mappings if each["EventSourceArn"].endswith("-s3trigger-dlq")
+    ]
+    client.update_event_source_mapping(UUID=uuid, Enabled=False)  # which the server does not do
     for _ in range(3):  # the server throttles a cold burst
-        empty_aws.client("lambda").invoke(FunctionName=FUNCTION, Payload=b'{"Records": []}')
+        client.invoke(FunctionName=FUNCTION, Payload=b'{"Records": []}')
     _, names = fenced(section(CONNECTING, "Before you start"), "sh")
-    variables = [line.partition("=")[0] for line in names.splitlines() if line[0].isalpha()]
-    tell = "; ".join(f"echo {name}=${name}" for name in variables)
-    reader.names = reader.run(names, tell)
+    reader.know(names)
     return reader
 
 
 def deploy(reader: Reader, folder: Path) -> None:
     """Run the commands of the page in the folder of a release, with parameters of a team."""
     [commands] = fenced(section(DEPLOYING, "From a release"), "sh")
-    more = " ".join(f"{name}={value}" for name, value in PARAMETERS.items())
     assert commands.rstrip().endswith("CodeBucket=$code")
-    reader.run(f"cd {folder}", f"{commands.rstrip()} {more}")
-
-
-def disable_mapping(aws: LocalAws) -> None:
-    """Turn the mapping of the dead-letter queue off: the server does not, as the template says."""
-    client = aws.client("lambda")
-    for each in client.list_event_source_mappings(FunctionName=FUNCTION)["EventSourceMappings"]:
-        if each["EventSourceArn"].endswith(f"{FUNCTION}-dlq"):
-            client.update_event_source_mapping(UUID=each["UUID"], Enabled=False)
+    reader.run(f"cd {folder}", f"{commands.rstrip()} {PARAMETERS}")
 
 
 def put(reader: Reader, name: str) -> str:
     """Put an object; return its key."""
     key = f"{FOLDER}/{name}"
-    reader.aws.client("s3").put_object(Bucket=BUCKET, Key=key, Body=b"data")
+    reader.put(key)
     return key
-
-
-def parked(reader: Reader) -> int:
-    """Return the number of messages in the dead-letter queue."""
-    sqs = reader.aws.client("sqs")
-    url = sqs.get_queue_url(QueueName=f"{FUNCTION}-dlq")["QueueUrl"]
-    name = "ApproximateNumberOfMessages"
-    return int(sqs.get_queue_attributes(QueueUrl=url, AttributeNames=[name])["Attributes"][name])
 
 
 def next_release(release: Release, folder: Path) -> Path:
@@ -114,10 +94,10 @@ class TestOperation:
         client = reader.aws.client("lambda")
         before = client.get_function_configuration(FunctionName=FUNCTION)["CodeSha256"]
         folder = next_release(release, tmp_path)
-        sqs = reader.aws.client("sqs")
-        intake = sqs.get_queue_url(QueueName="lava-myrealm-s3trigger-intake")["QueueUrl"]
         # What fails during the update comes again after this time, not after six minutes.
-        sqs.set_queue_attributes(QueueUrl=intake, Attributes={"VisibilityTimeout": "5"})
+        reader.aws.client("sqs").set_queue_attributes(
+            QueueUrl=reader.queue_url(f"{FUNCTION}-intake"), Attributes={"VisibilityTimeout": "5"}
+        )
         update = threading.Thread(target=partial(deploy, reader, folder))
         update.start()
         keys: list[str] = []
@@ -135,4 +115,4 @@ class TestOperation:
 
         wait_until(all_arrived, f"{len(keys)} dispatches")
         assert set(found) == set(keys)
-        assert parked(reader) == 0
+        assert reader.waiting(f"{FUNCTION}-dlq") == 0

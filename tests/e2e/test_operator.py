@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import pytest
 
+from tests.build import trigger_entry
 from tests.cli.commandline import CommandLine, Ran
 from tests.processes import wait_until
 from tools.local.server import CHECKOUT, LocalAws
@@ -58,9 +59,8 @@ def operator(empty_aws: LocalAws, tmp_path_factory: pytest.TempPathFactory) -> O
 def widened(statement: dict[str, Any]) -> dict[str, Any]:
     """Return a statement with what the server asks for in its place."""
     actions = statement["Action"]
-    actions = actions if isinstance(actions, list) else [actions]
-    odd = [ODD_ACTIONS[action] for action in actions if action in ODD_ACTIONS]
-    return statement | {"Action": [*actions, *odd]}
+    actions = [actions] if isinstance(actions, str) else actions
+    return statement | {"Action": [*actions, *filter(None, map(ODD_ACTIONS.get, actions))]}
 
 
 class TestCommands:
@@ -81,8 +81,8 @@ class TestCommands:
         self, operator: Operator, arguments: list[str], status: int, user: str
     ) -> None:
         operator.stack.put("orders", "in/a.csv")
-        entry = {"trigger_id": "t", "bucket": "orders", "prefix": "in", "enabled": False}
-        (operator.folder / "entries.yaml").write_text(json.dumps([entry | {"job_id": "job-core"}]))
+        entry = trigger_entry(bucket="orders", enabled=False, job_id="job-core")
+        (operator.folder / "entries.yaml").write_text(json.dumps([entry]))
 
         ran = operator.run(*arguments, "--realm", REALM, user=user)
 
@@ -97,9 +97,7 @@ class TestCommands:
         assert "Plan of 2" in ran.output
 
     def test_doctor_reads_all(self, operator: Operator) -> None:
-        ran = operator.run("doctor", "--format", "json", user="reader")
-
-        assert ran.json()["unreadable"] == []
+        assert operator.run("doctor", "--format", "json", user="reader").json()["unreadable"] == []
 
     def test_a_replay_is_sent(self, operator: Operator) -> None:
         operator.stack.put("orders", "in/b.csv")
@@ -125,15 +123,11 @@ class TestCommands:
         ran = operator.run("history", "s3://orders/in/c.csv", user="reader")
         assert "  waits " not in ran.output
         assert "AWS refused ReceiveMessage: AccessDenied" in ran.output
-        for action in ("discard --yes --save deleted.json", "restore deleted.json"):
-            ran = operator.run("dead-letters", *action.split())
-            assert ran.status == 0, ran.errors
         operator.stack.realm.put("jobs", [JOB | {"job_id": "missing"}])
-
-        ran = operator.run("dead-letters", "redrive", "--yes", "--quiet", "20")
-
-        assert "AccessDenied" not in ran.errors, ran.errors
-        assert ran.status == 0, ran.errors + ran.output
+        for action in ("discard --yes --save d.json", "restore d.json", "redrive --yes --quiet 20"):
+            ran = operator.run("dead-letters", *action.split())
+            assert "AccessDenied" not in ran.errors, ran.errors
+            assert ran.status == 0, ran.errors + ran.output
 
     @pytest.mark.parametrize(
         "arguments",

@@ -57,17 +57,9 @@ class Owner(Reader):
     def has_table(self) -> bool:
         return f"lava.{NAME}.s3triggers" in self.aws.client("dynamodb").list_tables()["TableNames"]
 
-    def url(self, queue: str) -> str:
-        return str(self.aws.client("sqs").get_queue_url(QueueName=queue)["QueueUrl"])
-
     def send(self, queue: str, body: Any) -> None:
-        self.aws.client("sqs").send_message(QueueUrl=self.url(queue), MessageBody=json.dumps(body))
-
-    def waiting(self, queue: str) -> int:
-        found = self.aws.client("sqs").get_queue_attributes(
-            QueueUrl=self.url(queue), AttributeNames=["ApproximateNumberOfMessages"]
-        )
-        return int(found["Attributes"]["ApproximateNumberOfMessages"])
+        url, text = self.queue_url(queue), json.dumps(body)
+        self.aws.client("sqs").send_message(QueueUrl=url, MessageBody=text)
 
     def mapping(self, queue: str) -> str:
         """Return the id of the mapping from a queue."""
@@ -92,12 +84,6 @@ def event(key: str) -> Any:
     return direct(record(key, bucket="b"))
 
 
-def status(owner: Owner) -> str:
-    """Return the status of the stack."""
-    [stack] = owner.aws.client("cloudformation").describe_stacks(StackName=STACK)["Stacks"]
-    return str(stack["StackStatus"])
-
-
 def make_trigger(owner: Owner) -> None:
     entry = trigger_entry("t", "*", bucket="b", parameters={"key": "{{ key }}"})
     owner.realm.put("s3triggers", [entry])
@@ -106,35 +92,31 @@ def make_trigger(owner: Owner) -> None:
 def test_a_failed_first_deployment_does_not_block_the_second(owner: Owner) -> None:
     cloudformation = owner.aws.client("cloudformation")
     template = (CHECKOUT / "template.yaml").read_text()
+    template = template.replace("CodeUri: .", "CodeUri: s3://none/x.zip")
+    template = template.replace("\nOutputs:", f"{_FAILING}\nOutputs:")
+    given = {"Realm": NAME, "CreateQueries": "false", "CreateIntake": "true"}
     cloudformation.create_stack(
         StackName=STACK,
-        TemplateURL=owner.aws.upload_template(
-            template.replace("CodeUri: .", "CodeUri: s3://none/x.zip").replace(
-                "\nOutputs:", _FAILING + "\nOutputs:"
-            ),
-            STACK,
-        ),
-        Parameters=[
-            {"ParameterKey": "Realm", "ParameterValue": NAME},
-            {"ParameterKey": "CreateQueries", "ParameterValue": "false"},
-            {"ParameterKey": "CreateIntake", "ParameterValue": "true"},
-        ],
+        TemplateURL=owner.aws.upload_template(template, STACK),
+        Parameters=[{"ParameterKey": k, "ParameterValue": v} for k, v in given.items()],
         Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
     )
-    wait_until(lambda: status(owner) == "ROLLBACK_COMPLETE", "the end of the rollback")
+
+    def status() -> str:
+        [stack] = cloudformation.describe_stacks(StackName=STACK)["Stacks"]
+        return str(stack["StackStatus"])
+
+    wait_until(lambda: status() == "ROLLBACK_COMPLETE", "the end of the rollback")
     events = cloudformation.describe_stack_events(StackName=STACK)["StackEvents"]
-    created = {
-        each["LogicalResourceId"] for each in events if each["ResourceStatus"] == "CREATE_COMPLETE"
-    }
-    assert {"TriggersTable", "DeadLetterQueue", "IntakeQueue", "LogGroup"} <= created
-    assert owner.queues() == []
-    assert not owner.has_table()
+    happened = {(each["LogicalResourceId"], each["ResourceStatus"]) for each in events}
+    names = ("TriggersTable", "DeadLetterQueue", "IntakeQueue", "LogGroup")
+    assert {(name, "CREATE_COMPLETE") for name in names} <= happened
+    assert (owner.queues(), owner.has_table()) == ([], False)
 
     [delete] = [each for each in fenced(PAGE.read_text(), "sh") if "delete-stack" in each]
     deploy = f"{DEPLOY} CreateIntake=true"
     owner.run(delete, deploy)
-    assert owner.queues() == QUEUES
-    assert owner.has_table()
+    assert (owner.queues(), owner.has_table()) == (QUEUES, True)
 
 
 def test_what_the_queues_and_the_table_hold_outlives_the_stack(owner: Owner) -> None:
@@ -150,12 +132,11 @@ def test_what_the_queues_and_the_table_hold_outlives_the_stack(owner: Owner) -> 
     assert printed.splitlines() == [f"{queue} 1 0 0" for queue in QUEUES]
     owner.run(delete)
 
-    assert owner.queues() == QUEUES
+    assert (owner.queues(), owner.has_table()) == (QUEUES, True)
     assert [owner.waiting(queue) for queue in QUEUES] == [1, 1, 1]
-    assert owner.has_table()
     for queue in QUEUES[:2]:
         policy = owner.aws.client("sqs").get_queue_attributes(
-            QueueUrl=owner.url(queue), AttributeNames=["Policy"]
+            QueueUrl=owner.queue_url(queue), AttributeNames=["Policy"]
         )
         assert "events.amazonaws.com" in policy["Attributes"]["Policy"]
 
@@ -170,8 +151,7 @@ def test_what_the_queues_and_the_table_hold_outlives_the_stack(owner: Owner) -> 
     assert owner.waiting(f"{STACK}-intake-dlq") == 1
 
     owner.run(delete, delete_queues, delete_table)
-    assert owner.queues() == []
-    assert not owner.has_table()
+    assert (owner.queues(), owner.has_table()) == ([], False)
     assert owner.aws.client("lambda").list_functions()["Functions"] == []
 
     # And from the beginning.
@@ -200,7 +180,7 @@ class TestChanging:
         owner.run(f"{DEPLOY} FunctionName=other")
         assert owner.queues() == [f"{STACK}-dlq"]
         assert owner.waiting(f"{STACK}-dlq") == 1
-        assert owner.url("other-dlq")
+        assert owner.queue_url("other-dlq")
 
     def test_renaming_by_a_second_stack(self, owner: Owner) -> None:
         owner.run(DEPLOY)

@@ -7,58 +7,49 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import unquote_plus
 
 import pytest
 
+from tests.build import Json, s3_record
 from tests.cli.cannedaws import Answer, CannedAws, Request, refusal
-from tools.local.server import LocalAws
+from tools.local.server import CHECKOUT, LocalAws
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow("runs the script and the AWS CLI many times")]
 
-ROOT = Path(__file__).parents[2]
-SCRIPT = ROOT / "etc" / "s3lambda.sh"
+SCRIPT = CHECKOUT / "etc" / "s3lambda.sh"
 REGION: Final = "ap-southeast-2"
 BUCKET = "script-bucket"
 NONE_FOUND: Final = "s3lambda.sh: no objects found\n"
 
-Run = Callable[..., "subprocess.CompletedProcess[str]"]
+Ran = subprocess.CompletedProcess[str]
+Run = Callable[..., Ran]
 
-HOSTILE_KEYS = [
-    "a b.csv",
-    " leading and trailing space ",
-    "\"double\" and 'single' quotes.csv",
-    "new\nline.csv",
-    "carriage\rreturn.csv",
-    "tab\there.csv",
+FIRST_PAGE: Final = """<?xml version="1.0" encoding="UTF-8"?>
+<ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><IsTruncated>true</IsTruncated>
+<EncodingType>url</EncodingType><NextContinuationToken>second</NextContinuationToken><Contents>
+<Key>a+b.csv</Key><LastModified>2022-01-30T16:18:17.000Z</LastModified><ETag>"8d77"</ETag>
+<Size>4</Size></Contents></ListBucketResult>
+"""
+HOSTILE_KEYS: Final = [
+    *("a b.csv", " leading and trailing space ", "a+b.csv", "a%2Bb.csv", "100%.csv"),
+    *("\"double\" and 'single' quotes.csv", "new\nline.csv", "carriage\rreturn.csv", "tab\t.csv"),
     "control\x01character.csv",  # which XML 1.0 cannot hold
-    "100%.csv",
-    "a+b.csv",
-    "a%2Bb.csv",
-    "back\\slash\\n.csv",
-    "$(touch injected) `touch injected` ${HOME}.csv",
-    "<&amp;>;|.csv",
-    "emoji-🎉-é-e\u0301.csv",
-    "noncharacter-\ufffe.csv",
-    "/leading/slash.csv",
-    "double//slash.csv",
-    "glob*[a-z]?!(x).csv",
-    "-b",
-    "file:///etc/hostname",
-    "None",
-    "x" * 1024,
+    *("back\\slash\\n.csv", "$(touch injected) `touch injected` ${HOME}.csv", "<&amp;>;|.csv"),
+    *("emoji-🎉-é-e\u0301.csv", "noncharacter-\ufffe.csv", "/leading/slash.csv"),
+    *("double//slash.csv", "glob*[a-z]?!(x).csv", "-b", "file:///etc/hostname", "None", "x" * 1024),
 ]
 
 
 @pytest.fixture(scope="module")
 def s3(aws: LocalAws) -> Any:
-    """A client of S3; the bucket is in the region in which the script runs."""
-    location = {"LocationConstraint": REGION}
+    """A client of S3; the buckets are in the region in which the script runs."""
     client = aws.client("s3")
-    client.create_bucket(Bucket=BUCKET, CreateBucketConfiguration=location)
+    for name in (BUCKET, "hostile-bucket"):
+        location = {"LocationConstraint": REGION}
+        client.create_bucket(Bucket=name, CreateBucketConfiguration=location)
     return client
 
 
@@ -90,10 +81,6 @@ class Lambda(CannedAws):
         self.invocations: list[Request] = []
         self.handlers["POST", "/invocations"] = self._invoke
 
-    @property
-    def payloads(self) -> list[dict[str, Any]]:
-        return [each.json() for each in self.invocations]
-
     def _invoke(self, request: Request) -> Answer:
         if self.refuse_after == len(self.invocations):
             return refusal(403, "AccessDeniedException", "not\nyours")
@@ -123,7 +110,7 @@ def run(aws: LocalAws, fake_lambda: Lambda, tmp_path: Path, pauses: Path) -> Run
     sleep.chmod(0o755)
     pauses.touch()
 
-    def script(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    def script(*arguments: str, **environment: str) -> Ran:
         path = f"{Path(sys.executable).parent}:{stubs}:{os.environ['PATH']}"
         return subprocess.run(
             ["/usr/bin/env", "bash", SCRIPT, *arguments],
@@ -149,20 +136,20 @@ def run(aws: LocalAws, fake_lambda: Lambda, tmp_path: Path, pauses: Path) -> Run
     return script
 
 
-def payloads(result: subprocess.CompletedProcess[str]) -> list[dict[str, Any]]:
+def payloads(result: Ran) -> list[Json]:
     assert (result.returncode, result.stderr) in ((0, ""), (0, NONE_FOUND))
     return [json.loads(line) for line in result.stdout.splitlines()]
 
 
-def records(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return list(chain.from_iterable(payload["Records"] for payload in found))
+def records(found: list[Json]) -> list[Json]:
+    return [record for payload in found for record in payload["Records"]]
 
 
-def keys(found: list[dict[str, Any]]) -> list[str]:
+def keys(found: list[Json]) -> list[str]:
     return [unquote_plus(record["s3"]["object"]["key"]) for record in records(found)]
 
 
-def numbers(found: list[dict[str, Any]]) -> list[int]:
+def numbers(found: list[Json]) -> list[int]:
     """Which of the orders were found."""
     return [int(key.removesuffix(".csv")[-2:]) for key in keys(found)]
 
@@ -176,52 +163,39 @@ class TestRecords:
         stored = s3.list_objects_v2(Bucket=BUCKET, Prefix="flowers/")["Contents"][0]
         time_of_object = stored["LastModified"].isoformat(timespec="milliseconds")
         sequencer = record["s3"]["object"].pop("sequencer")
-
-        assert int(sequencer[:10], 16) == int(stored["LastModified"].timestamp())
-        assert record == {
-            "eventVersion": "2.1",
-            "eventSource": "aws:s3",
-            "awsRegion": REGION,
-            "eventTime": time_of_object.replace("+00:00", "Z"),
-            "eventName": "ObjectCreated:Put",
-            "userIdentity": {"principalId": "s3lambda.sh"},
-            "requestParameters": {"sourceIPAddress": "127.0.0.1"},
-            "responseElements": {"x-amz-request-id": "s3lambda.sh", "x-amz-id-2": "s3lambda.sh"},
-            "s3": {
-                "s3SchemaVersion": "1.0",
-                "configurationId": "s3lambda.sh",
-                "bucket": {
-                    "name": BUCKET,
-                    "ownerIdentity": {"principalId": "s3lambda.sh"},
-                    "arn": f"arn:aws:s3:::{BUCKET}",
-                },
-                "object": {
-                    "key": "flowers/red+flower%2B%C3%A9%40.jpg",
-                    "size": 7,
-                    "eTag": stored["ETag"].strip('"'),
-                },
-            },
+        owner, key = {"principalId": "s3lambda.sh"}, "flowers/red+flower%2B%C3%A9%40.jpg"
+        expected = s3_record(
+            eventTime=time_of_object.replace("+00:00", "Z"),
+            userIdentity=owner,
+            requestParameters={"sourceIPAddress": "127.0.0.1"},
+            responseElements=dict.fromkeys(["x-amz-request-id", "x-amz-id-2"], "s3lambda.sh"),
+        )
+        expected["s3"] |= {
+            "configurationId": "s3lambda.sh",
+            "bucket": {"name": BUCKET, "ownerIdentity": owner, "arn": f"arn:aws:s3:::{BUCKET}"},
+            "object": {"key": key, "size": 7, "eTag": stored["ETag"].strip('"')},
         }
 
+        assert int(sequencer[:10], 16) == int(stored["LastModified"].timestamp())
+        assert record == expected
+
     def test_hostile_keys_are_printed_unchanged(self, run: Run, s3: Any, tmp_path: Path) -> None:
-        bucket = "hostile-bucket"
-        s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
         for key in HOSTILE_KEYS:
-            s3.put_object(Bucket=bucket, Key=key, Body=b"x")
+            s3.put_object(Bucket="hostile-bucket", Key=key, Body=b"x")
 
         # -g takes every key through bash; LC_ALL=C is the hardest place for that.
-        assert sorted(keys(payloads(run("-g", "*", bucket, "")))) == sorted(HOSTILE_KEYS)
+        found = keys(payloads(run("-g", "*", "hostile-bucket", "")))
+        assert sorted(found) == sorted(HOSTILE_KEYS)
         assert not (tmp_path / "injected").exists()
 
     def test_hostile_prefixes_find_their_keys(self, run: Run, s3: Any, tmp_path: Path) -> None:
-        prefixes = ["'\"\n$(touch injected)", "é-🎉", "-b"]
-        prefixes.append("file:///etc/")  # an argument of the CLI like this names a file
-        for prefix in prefixes:
-            s3.put_object(Bucket=BUCKET, Key=f"{prefix}x", Body=b"x")
+        # An argument of the CLI like the last one names a file.
+        prefixes = ["'\"\n$(touch injected)", "é-🎉", "-b", "file:///etc/"]
+        expected = [f"{prefix}x" for prefix in prefixes]  # in the order of the prefixes
+        for key in expected:
+            s3.put_object(Bucket=BUCKET, Key=key, Body=b"x")
 
-        # In the order of the prefixes.
-        found = keys(payloads(run(BUCKET, *prefixes)))
-        assert found == [f"{prefix}x" for prefix in prefixes]
+        assert keys(payloads(run(BUCKET, *prefixes))) == expected
         assert not (tmp_path / "injected").exists()
 
     def test_all_pages_of_the_list_are_read(self, run: Run, many: str) -> None:
@@ -262,16 +236,13 @@ class TestSelection:
     def test_empty_objects_are_skipped_unless_asked_for(
         self, run: Run, s3: Any, orders: str
     ) -> None:
-        empty = s3.list_objects_v2(Bucket=BUCKET, Prefix=orders)["Contents"][0]
-        assert (empty["Key"], empty["Size"]) == (orders, 0)
-
+        assert s3.head_object(Bucket=BUCKET, Key=orders)["ContentLength"] == 0
         assert keys(payloads(run(BUCKET, orders)))[0] == f"{orders}order-01.csv"
         assert keys(payloads(run("-z", BUCKET, orders)))[0] == orders
 
     def test_an_empty_selection_is_reported(self, run: Run, fake_lambda: Lambda) -> None:
         result = run("-l", "f", BUCKET, "nothing/here/")
-        assert (result.returncode, result.stdout) == (0, "")
-        assert result.stderr == NONE_FOUND
+        assert (result.returncode, result.stdout, result.stderr) == (0, "", NONE_FOUND)
         assert fake_lambda.invocations == []
 
 
@@ -294,7 +265,8 @@ class TestBatches:
         sizes = [len(invocation.body) for invocation in fake_lambda.invocations]
         assert [size > 900_000 for size in sizes] == [True, True, False]
         assert max(sizes) <= 1_000_000
-        assert len(set(keys(fake_lambda.payloads))) == 1100
+        sent = [invocation.json() for invocation in fake_lambda.invocations]
+        assert len(set(keys(sent))) == 1100
 
 
 def test_the_function_is_invoked_asynchronously_with_the_printed_payloads(
@@ -306,15 +278,12 @@ def test_the_function_is_invoked_asynchronously_with_the_printed_payloads(
 
     result = run("-l", "my-function", BUCKET, orders)
     assert (result.returncode, result.stderr) == (0, "")
-    assert result.stdout.splitlines() == [
-        "my-function: payload 1 of 3 accepted",
-        "my-function: payload 2 of 3 accepted",
-        "my-function: payload 3 of 3 accepted",
-    ]
+    told = [f"my-function: payload {number} of 3 accepted" for number in (1, 2, 3)]
+    assert result.stdout.splitlines() == told
     path = "/2015-03-31/functions/my-function/invocations"
-    for each in fake_lambda.invocations:
+    for each, payload in zip(fake_lambda.invocations, printed, strict=True):
         assert (each.path, each.headers["x-amz-invocation-type"]) == (path, "Event")
-    assert fake_lambda.payloads == printed
+        assert each.json() == payload
     assert pauses.read_text().split() == ["2", "2"]
 
     result = run("-l", "f", "-b", "6", "-s", "0.5", BUCKET, orders)
@@ -325,14 +294,10 @@ def test_the_function_is_invoked_asynchronously_with_the_printed_payloads(
 class TestFailures:
     """A failure stops the script, with one line on stderr and a status."""
 
-    def assert_failed(
-        self, result: subprocess.CompletedProcess[str], *words: str, status: int = 1
-    ) -> None:
-        assert result.returncode == status
-        assert result.stderr.count("\n") == 1
-        assert result.stderr.startswith("s3lambda.sh: ")
-        for word in words:
-            assert word in result.stderr
+    def assert_failed(self, result: Ran, *words: str, status: int = 1) -> None:
+        [line] = result.stderr.splitlines()
+        assert (result.returncode, line[:13]) == (status, "s3lambda.sh: ")
+        assert [word for word in words if word not in result.stderr] == []
 
     def test_a_missing_bucket_is_reported(self, run: Run) -> None:
         result = run("no-such-bucket", "incoming/\n")
@@ -397,16 +362,15 @@ class TestFailures:
     def test_a_missing_program_is_named(
         self, run: Run, tmp_path: Path, there: str, words: str
     ) -> None:
+        path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
         for name in (there, "bash"):
-            found = shutil.which(name, path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
-            (tmp_path / name).symlink_to(found or "")
+            (tmp_path / name).symlink_to(shutil.which(name, path=path) or "")
         self.assert_failed(run(BUCKET, "x", PATH=str(tmp_path)), words)
 
     def test_an_unknown_region_is_reported(self, run: Run) -> None:
         self.assert_failed(run(BUCKET, "x", AWS_REGION=""), "set AWS_REGION\n")
-        self.assert_failed(
-            run(BUCKET, "x", AWS_REGION="", AWS_PROFILE="gone"), "(The config profile (gone)"
-        )
+        result = run(BUCKET, "x", AWS_REGION="", AWS_PROFILE="gone")
+        self.assert_failed(result, "(The config profile (gone)")
 
 
 @pytest.mark.parametrize("arguments", [["-h"], ["-b", "10", "--help"]])
@@ -414,17 +378,3 @@ def test_help_explains_each_option(arguments: list[str], run: Run) -> None:
     shown = run(*arguments)
     assert (shown.returncode, shown.stderr) == (0, "")
     assert all(f"\n  -{option} " in shown.stdout for option in "hlbsgz")
-
-
-FIRST_PAGE = """<?xml version="1.0" encoding="UTF-8"?>
-<ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/">
-  <Name>script-bucket</Name><Prefix>a</Prefix><KeyCount>1</KeyCount><MaxKeys>1</MaxKeys>
-  <EncodingType>url</EncodingType><IsTruncated>true</IsTruncated>
-  <NextContinuationToken>second</NextContinuationToken>
-  <Contents>
-    <Key>a+b.csv</Key><LastModified>2022-01-30T16:18:17.000Z</LastModified>
-    <ETag>&quot;8d777f385d3dfec8815d20f7496026dc&quot;</ETag><Size>4</Size>
-    <StorageClass>STANDARD</StorageClass>
-  </Contents>
-</ListBucketResult>
-"""

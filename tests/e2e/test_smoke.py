@@ -26,7 +26,12 @@ Smoke = Callable[..., "subprocess.Popen[str]"]
 pytestmark = [pytest.mark.e2e, pytest.mark.slow("runs the smoke test several times")]
 
 KEY_ALIAS: Final = f"alias/lava-{REALM}-user"
-_SECONDS: Final = 600
+
+
+def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
+    """Wait for the end of the smoke test; return its status and its output."""
+    output, _ = finish(process, 600)
+    return process.returncode, output
 
 
 def documented_policy() -> Any:
@@ -39,15 +44,14 @@ def documented_policy() -> Any:
     for name, value in {"<REALM>": REALM, "<ACCOUNT>": ACCOUNT, "<REGION>": REGION}.items():
         text = text.replace(name, value)
     document = json.loads(text)
-    odd = [
-        *("events:PutTargets", "events:RemoveTargets"),
-        *("sqs:ChangeMessageVisibilityBatch", "sqs:DeleteMessageBatch"),
-    ]
     rule = f"arn:aws:events:{REGION}:{ACCOUNT}:rule/default/lava.{REALM}.smoke-*"
-    document["Statement"] += [
-        {"Effect": "Allow", "Action": odd, "Resource": "*"},
-        {"Effect": "Allow", "Action": ["events:PutRule", "events:DeleteRule"], "Resource": rule},
-    ]
+    for resource, actions in {
+        "*": "events:PutTargets events:RemoveTargets"
+        " sqs:ChangeMessageVisibilityBatch sqs:DeleteMessageBatch",
+        rule: "events:PutRule events:DeleteRule",
+    }.items():
+        allowed = {"Effect": "Allow", "Action": actions.split(), "Resource": resource}
+        document["Statement"].append(allowed)
     return document
 
 
@@ -66,8 +70,7 @@ def user(stack: Stack) -> Iterator[dict[str, str]]:
 def as_in_lava(stack: Stack) -> Iterator[None]:
     """A key with the realm's alias, as lava makes it, and entries cached for a minute."""
     kms, client = stack.aws.client("kms"), stack.aws.client("lambda")
-    key = kms.create_key()["KeyMetadata"]["KeyId"]
-    kms.create_alias(AliasName=KEY_ALIAS, TargetKeyId=key)
+    kms.create_alias(AliasName=KEY_ALIAS, TargetKeyId=kms.create_key()["KeyMetadata"]["KeyId"])
     name = {"FunctionName": stack.outputs["FunctionName"]}
     before = client.get_function_configuration(**name)["Environment"]
     cached = {"Variables": before["Variables"] | {"S3TRIGGER_CACHE_TTL": "60s"}}
@@ -80,9 +83,7 @@ def as_in_lava(stack: Stack) -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def disabled_mapping(stack: Stack) -> None:
     """Disable the redrive mapping, as the template says; the local AWS enables it."""
-    stack.aws.client("lambda").update_event_source_mapping(
-        UUID=stack.outputs["RedriveMappingId"], Enabled=False
-    )
+    stack.set_redrive(enabled=False)
 
 
 @pytest.fixture
@@ -111,10 +112,7 @@ def smoke(stack: Stack, tmp_path: Path) -> Iterator[Smoke]:
                     "PATH": os.environ["PATH"],
                     "HOME": str(tmp_path),
                     "AWS_EC2_METADATA_DISABLED": "true",
-                    "AWS_ENDPOINT_URL": stack.aws.endpoint,
-                    "AWS_REGION": REGION,
-                    "AWS_ACCESS_KEY_ID": "test",
-                    "AWS_SECRET_ACCESS_KEY": "test",
+                    **stack.environment,
                     **environment,
                 },
                 stdin=subprocess.DEVNULL,
@@ -142,16 +140,13 @@ def permissions(stack: Stack) -> list[dict[str, Any]]:
 @pytest.fixture
 def without_permission(stack: Stack) -> Iterator[None]:
     """A function that S3 may not invoke, so that `connect` makes a permission."""
-    client, name = stack.aws.client("lambda"), stack.outputs["FunctionName"]
+    client = stack.aws.client("lambda")
     [found] = [each for each in permissions(stack) if "s3.amazonaws.com" in str(each["Principal"])]
-    client.remove_permission(FunctionName=name, StatementId=found["Sid"])
+    permission = {"FunctionName": stack.outputs["FunctionName"], "StatementId": found["Sid"]}
+    client.remove_permission(**permission)
     yield
-    client.add_permission(
-        FunctionName=name,
-        StatementId=found["Sid"],
-        Action="lambda:InvokeFunction",
-        **permission_of(found),
-    )
+    given = {"Action": "lambda:InvokeFunction", **permission_of(found)}
+    client.add_permission(**permission, **given)
 
 
 def inventory(stack: Stack) -> dict[str, Any]:
@@ -167,20 +162,16 @@ def inventory(stack: Stack) -> dict[str, Any]:
         "rules": client("events").list_rules()["Rules"],
         "permissions": [each["Sid"] for each in permissions(stack)],
         "mapping": client("lambda").get_event_source_mapping(UUID=mapping)["State"],
-        "entries": [
-            client("dynamodb").scan(TableName=f"lava.{REALM}.{table}")["Items"]
-            for table in ("s3triggers", "jobs")
-        ],
+        "triggers": client("dynamodb").scan(TableName=f"lava.{REALM}.s3triggers")["Items"],
+        "jobs": client("dynamodb").scan(TableName=f"lava.{REALM}.jobs")["Items"],
     }
 
 
-def results(output: str) -> dict[str, list[str]]:
-    """Return the names of the checks that passed and failed."""
+def results(output: str) -> list[list[str]]:
+    """Return the names of the checks that passed, and of those that failed."""
     lines = re.findall(r"^(PASS|FAIL)  (.{18}) ", output, re.MULTILINE)
-    return {
-        result: [name.rstrip() for found, name in lines if found == result]
-        for result in ("PASS", "FAIL")
-    }
+    both = ("PASS", "FAIL")
+    return [[name.rstrip() for found, name in lines if found == result] for result in both]
 
 
 @pytest.mark.usefixtures("as_in_lava")
@@ -189,11 +180,10 @@ def test_all_checks_pass_with_the_documented_policy_and_nothing_stays(
 ) -> None:
     before = inventory(stack)
 
-    process = smoke("--yes", "--timeout", "240", "--events", str(tmp_path), **user)
-    output, _ = finish(process, _SECONDS)
+    options = ("--yes", "--timeout", "240", "--events", str(tmp_path))
+    status, output = ended(smoke(*options, **user))
 
-    assert results(output) == {"PASS": list(CHECKS), "FAIL": []}, output
-    assert process.returncode == 0, output
+    assert (status, results(output)) == (0, [list(CHECKS), []]), output
     assert f"(encrypted with {KEY_ALIAS})" in output
     assert output.endswith("Removed everything.\n")
     assert inventory(stack) == before
@@ -210,9 +200,7 @@ def test_all_checks_pass_with_the_documented_policy_and_nothing_stays(
 @pytest.mark.parametrize(
     ("end", "after"),
     [
-        (signal.SIGINT, "bounds long"),
-        (signal.SIGTERM, "bounds long"),
-        (signal.SIGPIPE, "bounds long"),
+        *((end, "bounds long") for end in (signal.SIGINT, signal.SIGTERM, signal.SIGPIPE)),
         (signal.SIGINT, "route eventbridge"),  # while `connect` runs
     ],
 )
@@ -239,29 +227,21 @@ def test_a_denied_send_fails_the_checks_and_what_is_kept_can_be_removed(
 ) -> None:
     before = inventory(stack)
 
-    process = smoke("--yes", "--keep", "--no-redrive", "--timeout", "2")
-    output, _ = finish(process, _SECONDS)
+    status, output = ended(smoke("--yes", "--keep", "--no-redrive", "--timeout", "2"))
 
     failed = [name for name in CHECKS if name != "redrive"]
-    assert results(output) == {"PASS": [], "FAIL": failed}, output
-    assert process.returncode == 1
+    assert (status, results(output)) == (1, [[], failed]), output
     assert re.search(r"FAIL  plain .*AccessDenied.*SendMessage", output), output
     assert "11 checks: 0 PASS, 11 FAIL" in output
 
     kept = inventory(stack)
-    assert kept.keys() - {key for key in before if before[key] == kept[key]} >= {
-        "buckets",
-        "queues",
-        "topics",
-        "rules",
-        "permissions",
-        "entries",
-    }
+    made = {name for name in before if before[name] != kept[name]}
+    assert made >= {"buckets", "queues", "topics", "rules", "permissions", "triggers", "jobs"}
     [suffix] = re.findall("--remove ([0-9a-f]+)$", output)
     # Messages in the dead-letter queue, such as those of the denied sends, are in nobody's way.
     parked = {"QueueUrl": stack.outputs["DeadLetterQueueUrl"], "MessageBody": "of somebody"}
     stack.aws.client("sqs").send_message(**parked)
-    output, _ = finish(smoke("--yes", "--remove", suffix), _SECONDS)
+    _, output = ended(smoke("--yes", "--remove", suffix))
     assert output.endswith("Removed everything.\n")
     assert inventory(stack) | {"parked": 0} == before | {"parked": 0}
 
@@ -272,25 +252,23 @@ def test_what_cannot_be_removed_is_reported(
     iam = stack.aws.client("iam")
     policy = json.dumps(documented_policy()).replace("s3:DeleteBucket", "s3:None")
     iam.put_user_policy(UserName="smoke", PolicyName="smoke", PolicyDocument=policy)
-    process = smoke("--yes", "--no-redrive", "--timeout", "1", **user)
-    output, _ = finish(process, _SECONDS)
+    status, output = ended(smoke("--yes", "--no-redrive", "--timeout", "1", **user))
 
-    assert process.returncode == 1
+    assert status == 1
     assert re.search("cannot remove S3 bucket lava-e2e-smoke-.*AccessDenied", output), output
     [suffix] = re.findall("--remove ([0-9a-f]+)$", output)
-    assert finish(smoke("--yes", "--remove", suffix), _SECONDS)[0].endswith("everything.\n")
+    assert ended(smoke("--yes", "--remove", suffix))[1].endswith("everything.\n")
 
 
 def test_nobody_to_ask_and_messages_of_others_make_nothing(stack: Stack, smoke: Smoke) -> None:
     before = inventory(stack)
-    assert "smoke asks before it makes" in finish(smoke())[0]
+    assert "smoke asks before it makes" in ended(smoke())[1]
     sqs, url = stack.aws.client("sqs"), stack.outputs["DeadLetterQueueUrl"]
     sqs.send_message(QueueUrl=url, MessageBody="of somebody else")
 
-    process = smoke("--yes")
-    output, _ = finish(process, _SECONDS)
+    status, output = ended(smoke("--yes"))
 
     sqs.purge_queue(QueueUrl=url)
-    assert process.returncode == 1
+    assert status == 1
     assert "holds 1 messages" in output
     assert inventory(stack) == before

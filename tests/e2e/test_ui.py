@@ -65,19 +65,19 @@ def test_a_realm_is_shown_with_what_is_parked_and_recent(stack: Stack, client: C
     parked: list[Any] = []
 
     def is_parked() -> bool:
-        parked[:] = call(client, "parked")["messages"]
-        return any(letter["trigger_id"] == "lost" for letter in parked)
+        letters = call(client, "parked")["messages"]
+        parked[:] = [letter for letter in letters if letter["trigger_id"] == "lost"]
+        return bool(parked)
 
     wait_until(is_parked, "the event to be parked")
-    [letter] = [letter for letter in parked if letter["trigger_id"] == "lost"]
+    [letter] = parked
     assert letter["objects"] == [f"s3://{BUCKET}/lost/b.csv"]
     assert "no job" in letter["reason"]
     # Others can receive it again: the page holds nothing back.
-    counts = stack.aws.client("sqs").get_queue_attributes(
-        QueueUrl=stack.outputs["DeadLetterQueueUrl"],
-        AttributeNames=["ApproximateNumberOfMessagesNotVisible"],
-    )
-    assert counts["Attributes"]["ApproximateNumberOfMessagesNotVisible"] == "0"
+    name, url = "ApproximateNumberOfMessagesNotVisible", stack.outputs["DeadLetterQueueUrl"]
+    sqs = stack.aws.client("sqs")
+    counts = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=[name])["Attributes"]
+    assert counts[name] == "0"
 
 
 def test_a_function_that_only_observes_is_said(stack: Stack, serve: Callable[..., Served]) -> None:

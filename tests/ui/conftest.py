@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, Page, Request
 
 CHROMIUM: Final = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
 EXAMPLES: Final = (
@@ -82,7 +82,7 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture
 def visit(browser: Browser) -> Iterator[Callable[..., Page]]:
     """Open a link in a browser of its own; fails if the page had an error, or asked elsewhere."""
-    pages: list[tuple[Page, str]] = []
+    pages: list[Page] = []
     wrong: list[str] = []
 
     def open_(link: str, **options: Any) -> Page:
@@ -91,22 +91,20 @@ def visit(browser: Browser) -> Iterator[Callable[..., Page]]:
         page = context.new_page()
         page.on("dialog", lambda dialog: wrong.append(f"dialog: {dialog.message}"))
         page.on("pageerror", lambda error: wrong.append(f"error: {error}"))
-        address = link.split("/")[2]
-        page.on(
-            "request",
-            lambda request: (
-                None
-                if request.url.startswith((f"http://{address}/", "blob:", "data:"))
-                else wrong.append(f"request: {request.url}")
-            ),
-        )
+        own = (f"http://{link.split('/')[2]}/", "blob:", "data:")
+
+        def check(request: Request) -> None:
+            if not request.url.startswith(own):
+                wrong.append(f"request: {request.url}")
+
+        page.on("request", check)
         page.goto(link)
         page.wait_for_selector(".row, #map .empty", state="attached")
-        pages.append((page, address))
+        pages.append(page)
         return page
 
     yield open_
-    for page, _ in pages:
+    for page in pages:
         page.context.close()
     assert wrong == []
 
@@ -118,8 +116,7 @@ def write_entries(folder: Path, count: int) -> tuple[str, ...]:
         f" job_id: load, owner: team-{n % 5}, description: the {n}th, if_fnmatch: '*.csv'}}\n"
         for n in range(count)
     ]
-    (folder / "many.yaml").write_text("".join(lines))
-    (folder / "jobs.yaml").write_text(
-        "- {job_id: load, type: exe, worker: core, payload: x, enabled: true}\n"
-    )
-    return "--triggers", str(folder / "many.yaml"), "--jobs", str(folder / "jobs.yaml")
+    triggers, jobs = folder / "many.yaml", folder / "jobs.yaml"
+    triggers.write_text("".join(lines))
+    jobs.write_text("- {job_id: load, type: exe, worker: core, payload: x, enabled: true}\n")
+    return "--triggers", str(triggers), "--jobs", str(jobs)

@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 import pytest
 
+from tests.build import text
 from tests.cli.commandline import CommandLine
 from tools.local.server import REGION
 
@@ -37,15 +38,16 @@ def examples(serve: Serve) -> Served:
 
 def link(served: Served, **state: Any) -> str:
     """Return the link with what to show."""
-    texts = {
-        name: value if isinstance(value, str) else json.dumps(value)
-        for name, value in state.items()
-    }
-    return f"{served.link}#" + "&".join(f"{name}={quote(text)}" for name, text in texts.items())
+    parts = [f"{name}={quote(text(value))}" for name, value in state.items()]
+    return f"{served.link}#{'&'.join(parts)}"
 
 
 def row(page: Page, text: str) -> Any:
     return page.locator(".row", has=page.locator(f"text='{text}'"))
+
+
+def texts(page: Page, selector: str) -> list[str]:
+    return page.locator(selector).all_inner_texts()
 
 
 class TestTry:
@@ -70,29 +72,19 @@ class TestTry:
         page.wait_for_selector(".verdict")
 
         assert event["outcome"] in str(page.get_attribute(".verdict", "class"))
-        tried = page.locator(".walk li code").all_inner_texts()
-        assert [text.split(" ")[0] for text in tried] == [
-            each["prefix"].split(" ")[0] for each in event["prefixes"]
-        ]
-        rows = page.locator(".trigger tbody tr").all_inner_texts()
+        tried = [each.split(" ")[0] for each in texts(page, ".walk li code")]
+        assert tried == [each["prefix"].split(" ")[0] for each in event["prefixes"]]
         conditions = [tested for trigger in event["triggers"] for tested in trigger["conditions"]]
-        assert len(rows) == len(conditions)
-        for text, tested in zip(rows, conditions, strict=True):
-            assert ("✓" in text) is tested["holds"]
-            assert tested["field"] in text
-        messages = [
-            json.loads(text)["job_id"] for text in page.locator(".job pre").all_inner_texts()
-        ]
-        assert messages == [
-            job["message"]["job_id"]
-            for trigger in event["triggers"]
-            for job in trigger["jobs"]
-            if job["message"]
-        ]
+        for shown, tested in zip(texts(page, ".trigger tbody tr"), conditions, strict=True):
+            assert ("✓" in shown) is tested["holds"]
+            assert tested["field"] in shown
+        jobs = [job for trigger in event["triggers"] for job in trigger["jobs"] if job["message"]]
+        messages = [json.loads(each)["job_id"] for each in texts(page, ".job pre")]
+        assert messages == [job["message"]["job_id"] for job in jobs]
         if event["changes"]:
             page.wait_for_selector(".changes li")
-            shown = page.locator(".changes li code").all_inner_texts()
-            assert shown == [change["change"] for change in event["changes"]]
+            changes = [change["change"] for change in event["changes"]]
+            assert texts(page, ".changes li code") == changes
 
     def test_the_walk_lights_up_in_the_tree(self, examples: Served, visit: Visit) -> None:
         page = visit(link(examples, uri="s3://shop-catalogue/drafts/a.html"))
@@ -156,20 +148,18 @@ class TestDrafts:
     def test_drafts_are_copied_with_the_command_that_applies_them(
         self, examples: Served, visit: Visit
     ) -> None:
-        page = visit(
-            link(examples, view="draft", drafts=[{"replaces": None, "text": "trigger_id: new\n"}])
-        )
-        page.wait_for_selector(
-            ".apply code:text-is('lava-s3trigger apply drafts.yaml --realm REALM --set SET')"
-        )
+        drafts = [{"replaces": None, "text": "trigger_id: new\n"}]
+        page = visit(link(examples, view="draft", drafts=drafts))
+        command = "lava-s3trigger apply drafts.yaml --realm REALM --set SET"
+        page.wait_for_selector(f".apply code:text-is('{command}')")
         with page.expect_download() as download:
             page.click("text='Save drafts.yaml'")
         assert download.value.suggested_filename == "drafts.yaml"
         assert download.value.path().read_text() == "---\ntrigger_id: new\n"
 
     def test_a_plan_shows_who_gains_and_who_loses(self, examples: Served, visit: Visit) -> None:
-        text = "trigger_id: load-orders\nbucket: shop-orders\nprefix: orders\nenabled: true\n"
-        drafts = [{"replaces": "load-orders", "text": text + "job_id: audit\n"}]
+        entry = "trigger_id: load-orders\nbucket: shop-orders\nprefix: orders\nenabled: true\n"
+        drafts = [{"replaces": "load-orders", "text": f"{entry}job_id: audit\n"}]
         page = visit(link(examples, view="plan", drafts=drafts, bucket="shop-orders"))
         page.fill("#plan textarea", "orders/a.csv\norders/b.txt\n")
         page.click("#plan [type=submit]")
@@ -251,10 +241,13 @@ HOSTILE: Final = "<img src=x onerror=alert(1)><script>alert(2)</script>\"'&\u202
 
 
 def test_hostile_entries_and_keys_are_text(serve: Serve, visit: Visit, tmp_path: Path) -> None:
-    fields = {
-        name: f"{name} {HOSTILE}" for name in ("trigger_id", "description", "owner", "job_id")
+    names = ("trigger_id", "description", "owner", "job_id")
+    entry = {name: f"{name} {HOSTILE}" for name in names} | {
+        "bucket": "bkt",
+        "prefix": "in",
+        "enabled": True,
+        "if_fnmatch": HOSTILE,
     }
-    entry = fields | {"bucket": "bkt", "prefix": "in", "enabled": True, "if_fnmatch": HOSTILE}
     (tmp_path / "t.json").write_text(json.dumps([entry]))
     page = visit(link(serve("--triggers", str(tmp_path / "t.json")), uri=f"s3://bkt/in/{HOSTILE}"))
     page.wait_for_selector(".verdict")
@@ -264,10 +257,9 @@ def test_hostile_entries_and_keys_are_text(serve: Serve, visit: Visit, tmp_path:
     for name in ("plan", "recent", "try"):
         page.click(f"#views [data-view={name}]")
     assert page.locator("main img, main script").count() == 0
-    text = page.inner_text("main")
-    assert "<img src=x onerror=alert(1)>" in text
-    assert "\\u202e" in text
-    assert "\u202e" not in text
+    shown = page.inner_text("main")
+    assert "<img src=x onerror=alert(1)>" in shown
+    assert ("\\u202e" in shown, "\u202e" in shown) == (True, False)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -279,22 +271,14 @@ def test_no_view_is_wider_than_the_window_and_axe_finds_nothing_serious(
         Axe,
     )
 
-    page = visit(
-        link(examples, uri=SKIPPED),
-        viewport={"width": width, "height": 800},
-        color_scheme=scheme,
-    )
+    size = {"width": width, "height": 800}
+    page = visit(link(examples, uri=SKIPPED), viewport=size, color_scheme=scheme)
     page.wait_for_selector(".verdict")
     views = ("map", "try", "draft", "plan", "recent") if width < 800 else ("try", "draft", "plan")
     for view in views:
         page.click(f"#views [data-view={view}]")
         assert page.evaluate("document.documentElement.scrollWidth") <= width
-        results = Axe().run(page).response
-        serious = [
-            (violation["id"], [node["html"] for node in violation["nodes"]][:3])
-            for violation in results["violations"]
-            if violation["impact"] in ("serious", "critical")
-        ]
-        assert serious == []
+        violations = Axe().run(page).response["violations"]
+        assert [each for each in violations if each["impact"] in ("serious", "critical")] == []
         if view == "try":
             assert not re.search("undefined|null|\\[object", page.inner_text("main"))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
-import re
 import signal
 import socket
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -72,24 +71,18 @@ def client(served: Served) -> Client:
 def test_the_link_gives_a_cookie_and_leaves_the_token_out_of_the_address(client: Client) -> None:
     answer = client.ask("GET", client.path)
     assert (answer.status, answer.headers["location"]) == (303, "/")
-    assert re.search("HttpOnly", client.cookie)
-    assert re.search("SameSite=strict", client.cookie)
+    assert {"HttpOnly", "SameSite=strict"} <= set(client.cookie.split("; "))
 
 
 @pytest.mark.parametrize(
     ("path", "headers", "status"),
     [
-        ("/", {"Cookie": ""}, 403),
-        ("/?token=guessed", {"Cookie": ""}, 403),
-        ("/scripts/main.js", {"Cookie": ""}, 403),
+        *((path, {"Cookie": ""}, 403) for path in ("/", "/?token=guessed", "/scripts/main.js")),
         ("/", {"Cookie": "lava-s3trigger-1=x"}, 403),
-        ("/", {"Host": "evil.example"}, 421),
-        ("/", {"Host": "127.0.0.1:1"}, 421),
-        ("/", {"Origin": "http://evil.example"}, 403),
-        ("/", {"Origin": "null"}, 403),
+        *(("/", {"Host": host}, 421) for host in ("evil.example", "127.0.0.1:1")),
+        *(("/", {"Origin": origin}, 403) for origin in ("http://evil.example", "null")),
         ("/", {}, 200),
-        ("/../server.py", {}, 404),
-        ("/..%2fserver.py", {}, 404),
+        *((path, {}, 404) for path in ("/../server.py", "/..%2fserver.py")),
     ],
 )
 def test_nobody_else_gets_in(
@@ -105,9 +98,8 @@ def test_nobody_else_gets_in(
 def test_all_answers_have_a_strict_policy(client: Client) -> None:
     for path in ("/", "/scripts/main.js", "/nothing"):
         headers = client.ask("GET", path).headers
-        policy = headers["content-security-policy"]
-        assert "default-src 'none'" in policy
-        assert "script-src 'self';" in policy
+        policy = headers["content-security-policy"].split("; ")
+        assert {"default-src 'none'", "script-src 'self'"} <= set(policy)
         assert headers["x-content-type-options"] == "nosniff"
         assert headers["cache-control"] == "no-store"
     # Without the cookie as well.
@@ -127,8 +119,7 @@ def test_a_request_that_is_wrong_is_refused(
     client: Client, body: bytes, kind: str, message: str
 ) -> None:
     answer = client.ask("POST", "/api/map", {"Content-Type": kind}, body)
-    assert answer.status == 422
-    assert message in json.loads(answer.text)["error"]
+    assert (answer.status, message in json.loads(answer.text)["error"]) == (422, True)
 
 
 @pytest.mark.parametrize("call", ["nothing", "_with", "__init__", "parked", "recent"])
@@ -172,8 +163,7 @@ def test_a_port_that_is_taken_is_named() -> None:
 
 def test_no_entries_is_wrong_usage() -> None:
     ran = CommandLine(["ui"], {"LAVA_REALM": ""})("--no-browser")
-    assert ran.status == 2
-    assert "no entries" in ran.errors
+    assert (ran.status, "no entries" in ran.errors) == (2, True)
 
 
 def test_ctrl_c_ends_it_in_order(serve: Serve) -> None:

@@ -34,37 +34,42 @@ ENTRIES: Final = """\
 JOBS: Final = "- {job_id: load, type: exe, worker: core, payload: x, enabled: true}\n"
 
 
-def workbench(entries: str = ENTRIES, jobs: str = JOBS) -> Workbench:
-    return Workbench(Source("t.yaml", None, REGION, (("t.yaml", entries), ("j.yaml", jobs))))
+def workbench(
+    entries: str = ENTRIES, jobs: str = JOBS, file: str = "t.yaml", **source: Any
+) -> Workbench:
+    of = {"realm": None, "region": REGION, **source}
+    return Workbench(Source("t.yaml", texts=((file, entries), ("j.yaml", jobs)), **of))
 
 
-def outcomes(answer: Json) -> list[str]:
-    return [
-        f"{trigger['trigger_id']} {trigger['outcome']}"
-        for event in answer["events"]
-        for trigger in event["triggers"]
-    ]
+def of_examples() -> Workbench:
+    return Workbench(Source("", None, REGION, tuple(read_texts(EXAMPLES))))
+
+
+def outcomes(*drafts: Json, bench: Workbench | None = None) -> list[str]:
+    """Return what an object causes, with drafts in place."""
+    request = {"uri": "s3://b/in/a.csv", "drafts": list(drafts)}
+    [event] = (bench or workbench()).explain(request)["events"]
+    return [f"{trigger['trigger_id']} {trigger['outcome']}" for trigger in event["triggers"]]
+
+
+def drafted(text: str, replaces: str | None = "t", bench: Workbench | None = None) -> Json:
+    """Return the answer to one draft."""
+    return (bench or workbench()).draft({"drafts": [{"replaces": replaces, "text": text}]})
 
 
 @pytest.mark.parametrize("path", sorted((CHECKOUT / "events").glob("*.json")), ids=lambda p: p.stem)
 def test_a_payload_is_explained_as_explain_does(path: Path) -> None:
     arguments = ("--event", str(path), "--triggers", EXAMPLES[0], "--jobs", EXAMPLES[1])
     expected = CommandLine(["explain"])(*arguments, "--region", REGION, "--format", "json").json()
-    examples = Workbench(Source("", None, REGION, tuple(read_texts(EXAMPLES))))
 
-    answer = examples.changes({"payload": path.read_text()})
+    answer = of_examples().changes({"payload": path.read_text()})
 
     assert {"version": 1, **answer} == expected
 
 
 def test_an_object_has_the_size_type_and_time_that_are_typed() -> None:
-    request = {
-        "uri": "s3://b/in/a.csv",
-        "size": "3KB",
-        "event_type": "ObjectCreated:Copy",
-        "time": "2026-03-14T01:59:26Z",
-    }
-    [event] = workbench().explain(request)["events"]
+    typed = {"size": "3KB", "event_type": "ObjectCreated:Copy", "time": "2026-03-14T01:59:26Z"}
+    [event] = workbench().explain({"uri": "s3://b/in/a.csv", **typed})["events"]
     assert (event["size"], event["event_type"]) == (3000, "ObjectCreated:Copy")
     assert event["event_time"] == "2026-03-14T01:59:26+00:00"
 
@@ -91,91 +96,73 @@ def test_what_is_typed_wrong_is_named(request_: Json, message: str) -> None:
     [(None, "dispatched"), (frozenset(["core"]), "dispatched"), (frozenset[str](), "user_error")],
 )
 def test_a_worker_without_a_queue_parks(workers: frozenset[str] | None, outcome: str) -> None:
-    texts = (("t.yaml", ENTRIES), ("j.yaml", JOBS))
-    bench = Workbench(Source("t.yaml", "demo", REGION, texts, workers=workers))
-    [event] = bench.explain({"uri": "s3://b/in/a.csv"})["events"]
-    assert event["outcome"] == outcome
+    assert outcomes(bench=workbench(realm="demo", workers=workers)) == [f"t {outcome}"]
+
+
+FIRST: Final = ENTRIES.split("\n\n")[0]
+ENTRY: Final = "trigger_id: t\nbucket: b\nprefix: in\nenabled: true\njob_id: load\n"
 
 
 class TestDrafts:
-    def test_a_draft_decides_in_place_of_its_entry(self) -> None:
-        draft = {"replaces": "t", "text": ENTRIES.split("\n\n")[0].replace("csv", "txt")}
-        request = {"uri": "s3://b/in/a.csv", "drafts": [draft]}
-        assert outcomes(workbench().explain({"uri": "s3://b/in/a.csv"})) == ["t dispatched"]
-        assert outcomes(workbench().explain(request)) == ["t skipped"]
+    @pytest.mark.parametrize(
+        ("text", "expected"),
+        [
+            (FIRST, "t dispatched"),
+            (FIRST.replace("csv", "txt"), "t skipped"),
+            (FIRST.replace("_id: t", "_id: new"), "new dispatched"),
+            ("", "all dispatched"),
+            ("trigger_id: [", "all dispatched"),
+        ],
+        ids=["same", "another condition", "another id", "empty", "not read"],
+    )
+    def test_a_draft_decides_in_place_of_its_entry(self, text: str, expected: str) -> None:
+        assert outcomes({"replaces": "t", "text": text}) == [expected]
 
-    def test_a_draft_with_another_id_takes_the_place_of_what_it_replaces(self) -> None:
-        draft = {"replaces": "t", "text": ENTRIES.split("\n\n")[0].replace("_id: t", "_id: new")}
-        request = {"uri": "s3://b/in/a.csv", "drafts": [draft]}
-        assert outcomes(workbench().explain(request)) == ["new dispatched"]
-
-    def test_an_empty_draft_removes_its_entry(self) -> None:
-        request = {"uri": "s3://b/in/a.csv", "drafts": [{"replaces": "t", "text": ""}]}
-        assert outcomes(workbench().explain(request)) == ["all dispatched"]
-
-    def test_a_draft_that_cannot_be_read_leaves_the_others(self) -> None:
-        drafts = [{"replaces": "t", "text": "trigger_id: ["}]
-        answer = workbench().draft({"drafts": drafts})
-        assert [finding["rule"] for finding in answer["findings"]] == ["LT001"]
-        request = {"uri": "s3://b/in/a.csv", "drafts": drafts}
-        assert outcomes(workbench().explain(request)) == ["all dispatched"]
+    def test_a_draft_that_cannot_be_read_is_found(self) -> None:
+        assert [each["rule"] for each in drafted("trigger_id: [")["findings"]] == ["LT001"]
 
     def test_findings_have_the_places_that_check_gives_them(self, tmp_path: Path) -> None:
-        text = "trigger_id: d\nbucket: b\nprefix: in\nenabled: true\njob_id: load\nif_fnmach: x\n"
+        text = f"{ENTRY}if_fnmach: x\n"
         path = tmp_path / "d.yaml"
         path.write_text(text)
-        ran = CommandLine(["check"])(str(path), "--format", "json")
-        expected = [
-            (finding["rule"], finding["line"], finding["column"], finding["message"])
-            for finding in ran.json()["findings"]
-        ]
-        found = workbench(jobs=JOBS).draft({"drafts": [{"replaces": None, "text": text}]})
-        assert [
-            (finding["rule"], finding["line"], finding["column"], finding["message"])
-            for finding in found["findings"]
-        ] == expected
-        [length] = [each["end"] for each in found["findings"] if each["rule"] == "LT104"]
+        of_check = CommandLine(["check"])(str(path), "--format", "json").json()["findings"]
+        findings = drafted(text, None)["findings"]
+        expected, found = (
+            [[each[name] for name in ("rule", "line", "column", "message")] for each in of_both]
+            for of_both in (of_check, findings)
+        )
+        assert found == expected
+        [length] = [each["end"] for each in findings if each["rule"] == "LT104"]
         assert length == len("if_fnmach")
 
     def test_the_file_of_a_case_is_looked_for_beside_the_entry(self, tmp_path: Path) -> None:
-        event = CommandLine(["event"])("s3://b/in/a.csv").output
-        (tmp_path / "p.json").write_text(event)
-        name = str(tmp_path / "t.yaml")
-        bench = Workbench(Source("", None, REGION, ((name, ENTRIES), ("j.yaml", JOBS))))
+        (tmp_path / "p.json").write_text(CommandLine(["event"])("s3://b/in/a.csv").output)
+        bench = workbench(file=str(tmp_path / "t.yaml"))
         cases = "x-tests: [{event: p.json, expect: [{job_id: load}]}]\n"
-        text = bench.entry({"trigger_id": "t"})["text"] + cases
-        answer = bench.draft({"drafts": [{"replaces": "t", "text": text}]})
-        assert (answer["problem"], [case["outcome"] for case in answer["cases"]]) == (
-            None,
-            ["passed"],
-        )
+        answer = drafted(bench.entry({"trigger_id": "t"})["text"] + cases, bench=bench)
+        assert answer["problem"] is None
+        assert [case["outcome"] for case in answer["cases"]] == ["passed"]
 
-    def test_a_case_reads_no_device(self) -> None:
-        text = ENTRIES.split("\n\n")[0][2:].replace("\n  ", "\n")
-        cases = "\nx-tests: [{event: /dev/zero, expect: nothing}]\n"
-        answer = workbench().draft({"drafts": [{"replaces": "t", "text": text + cases}]})
-        assert "is not a regular file" in answer["problem"]
+    @pytest.mark.parametrize(
+        ("cases", "problem"),
+        [
+            ("[{event: /dev/zero, expect: nothing}]", "is not a regular file"),
+            ("1", "x-tests must be a list"),
+        ],
+    )
+    def test_a_case_that_cannot_be_run_is_named(self, cases: str, problem: str) -> None:
+        assert problem in drafted(f"{ENTRY}x-tests: {cases}\n")["problem"]
 
     def test_cases_are_run(self) -> None:
-        cases = (
-            "x-tests:\n- {key: in/a.csv, expect: [{job_id: load}]}\n"
-            "- {key: in/b, expect: nothing}\n"
-        )
-        entry = "trigger_id: t\nbucket: b\nprefix: in\nenabled: true\njob_id: load\n"
-        answer = workbench().draft({"drafts": [{"replaces": "t", "text": entry + cases}]})
+        cases = "[{key: in/a.csv, expect: [{job_id: load}]}, {key: in/b, expect: nothing}]"
+        answer = drafted(f"{ENTRY}x-tests: {cases}\n")
         assert [case["outcome"] for case in answer["cases"]] == ["passed", "failed"]
-        wrong = entry + "x-tests: 1\n"
-        answer = workbench().draft({"drafts": [{"replaces": "t", "text": wrong}]})
-        assert "x-tests must be a list" in answer["problem"]
 
 
 class TestText:
     def test_the_text_of_an_entry_is_that_of_its_file_without_its_neighbours(self) -> None:
         text = workbench().entry({"trigger_id": "t"})["text"]
-        assert text == (
-            'trigger_id: t\nbucket: b\nprefix: in\nenabled: true\nif_fnmatch: "*.csv" # tables\n'
-            "job_id: load\n"
-        )
+        assert text == FIRST[2:].replace("\n  ", "\n") + "\n"
 
     @pytest.mark.parametrize(
         ("name", "text"),
@@ -193,17 +180,12 @@ class TestText:
             assert again.item == entry.item
 
     def test_of_two_entries_with_an_id_each_can_be_opened(self) -> None:
-        bench = workbench(
-            "- {trigger_id: t, bucket: b}\n- {trigger_id: t, bucket: c}\n- {bucket: d}\n"
-        )
-        entries = bench.map({})["entries"]
-        texts = [
-            bench.entry({"trigger_id": entry["id"] or "", "source": entry["source"]})["text"]
-            for entry in sorted(entries, key=lambda entry: str(entry["source"]))
-        ]
-        assert ["bucket: b" in texts[0], "bucket: c" in texts[1], "bucket: d" in texts[2]] == [
-            True
-        ] * 3
+        two = "- {trigger_id: t, bucket: b}\n- {trigger_id: t, bucket: c}\n"
+        bench = workbench(f"{two}- {{bucket: d}}\n")
+        entries = sorted(bench.map({})["entries"], key=lambda entry: str(entry["source"]))
+        for entry, bucket in zip(entries, "bcd", strict=True):
+            asked = {"trigger_id": entry["id"] or "", "source": entry["source"]}
+            assert f"bucket: {bucket}" in bench.entry(asked)["text"]
         assert {entry["state"] for entry in entries if entry["id"] is None} == {"broken"}
 
     def test_an_entry_that_is_not_there_is_named(self) -> None:
@@ -244,24 +226,18 @@ class TestChanges:
         with pytest.raises(CommandError, match=message):
             changed(text, change)
 
-    @pytest.mark.parametrize(
-        "key",
-        ["shop-orders/orders/x/a.CSV", "shop-catalogue/drafts/a.html"],
-    )
+    @pytest.mark.parametrize("key", ["shop-orders/orders/x/a.CSV", "shop-catalogue/drafts/a.html"])
     def test_each_change_that_is_suggested_does_what_it_says(self, key: str) -> None:
-        examples = Workbench(Source("", None, REGION, tuple(read_texts(EXAMPLES))))
-        request = {"uri": f"s3://{key}"}
+        examples, request = of_examples(), {"uri": f"s3://{key}"}
         [event] = examples.changes(request)["events"]
-        of_entries = [
-            change
-            for change in event["changes"]
-            if not change["change"].startswith(("object key", "add job", "enable job", "correct"))
-        ]
+        changes = {each["change"]: each["trigger_id"] for each in event["changes"]}
+        others = ("object key", "add job", "enable job", "correct")
+        of_entries = [change for change in changes if not change.startswith(others)]
         assert of_entries
         for change in of_entries:
-            text = examples.entry({"trigger_id": change["trigger_id"]})["text"]
-            text = examples.change({"text": text, "change": change["change"]})["text"]
-            draft = {"replaces": change["trigger_id"], "text": text}
+            text = examples.entry({"trigger_id": changes[change]})["text"]
+            text = examples.change({"text": text, "change": change})["text"]
+            draft = {"replaces": changes[change], "text": text}
             [again] = examples.explain({**request, "drafts": [draft]})["events"]
             assert again["outcome"] == "dispatched", (change, text)
 
@@ -285,11 +261,8 @@ def test_the_state_of_an_entry_is_what_check_finds(entry: str, state: str | None
         "- {job_id: off, type: exe, worker: core, payload: x, enabled: false}\n"
         "- {job_id: lost, type: exe, worker: gone, payload: x, enabled: true}\n"
     )
-    texts = (("t.yaml", f"- {entry}\n"), ("j.yaml", jobs))
-    found = Workbench(
-        Source("t.yaml", "demo", REGION, texts, workers=frozenset(["core"]))
-    ).findings({})
-    assert found["states"].get("t") == state
+    bench = workbench(f"- {entry}\n", jobs, realm="demo", workers=frozenset(["core"]))
+    assert bench.findings({})["states"].get("t") == state
 
 
 def test_an_entry_that_the_function_refuses_is_broken_whatever_check_leaves_out() -> None:
@@ -299,17 +272,11 @@ def test_an_entry_that_the_function_refuses_is_broken_whatever_check_leaves_out(
 
 
 def test_the_map_knows_what_hides_and_the_next_prefix_of_each_walk() -> None:
-    entries = (
-        f"- {{trigger_id: t, enabled: true, {FIELDS}}}\n"
-        "- {trigger_id: deep, enabled: false, bucket: bkt, prefix: in/a/b, job_id: load}\n"
-        "- {trigger_id: other, enabled: false, bucket: c, prefix: in/a/b, job_id: load}\n"
-    )
-    found = workbench(entries).map({})
-    assert {entry["id"]: entry["state"] for entry in found["entries"]} == {
-        "t": "enabled",
-        "deep": "hiding",
-        "other": "disabled",
-    }
+    below = "- {{trigger_id: {}, enabled: false, bucket: {}, prefix: in/a/b, job_id: load}}\n"
+    entries = f"- {{trigger_id: t, enabled: true, {FIELDS}}}\n"
+    found = workbench(entries + below.format("deep", "bkt") + below.format("other", "c")).map({})
+    states = {entry["id"]: entry["state"] for entry in found["entries"]}
+    assert states == {"t": "enabled", "deep": "hiding", "other": "disabled"}
     assert found["entries"][0]["workers"] == ["core"]
     parents = {(level["bucket"], level["prefix"]): level["parent"] for level in found["levels"]}
     assert parents == {("bkt", "in"): None, ("bkt", "in/a/b"): "in", ("c", "in/a/b"): None}
@@ -334,11 +301,7 @@ class TestPlan:
 
     @pytest.mark.parametrize(
         ("keys", "message"),
-        [
-            ("", "no keys"),
-            ("a\n" * 10_001, "10,001 keys"),
-            ("a", "keys:1: a: not an S3 URI"),
-        ],
+        [("", "no keys"), ("a\n" * 10_001, "10,001 keys"), ("a", "keys:1: a: not an S3 URI")],
     )
     def test_keys_that_it_does_not_take_are_named(self, keys: str, message: str) -> None:
         with pytest.raises(CommandError, match=message):
@@ -346,7 +309,6 @@ class TestPlan:
 
 
 def test_answers_are_json() -> None:
-    entries = ENTRIES.replace("in\n", '"\\ud800 \\u0000"\n')
-    bench = workbench(entries)
+    bench = workbench(ENTRIES.replace("in\n", '"\\ud800 \\u0000"\n'))
     for call in (bench.map, bench.findings):
         json.dumps(call({}))
