@@ -22,7 +22,7 @@ from tests.notification_rules import carriers, refusals
 from tests.s3_proxy import S3Proxy, error
 from tools.local.server import ACCESS_KEY, ACCOUNT, REGION, SECRET_KEY
 
-from .bucket_cases import CASES, FUNCTIONS, PUT, Case, queue
+from .bucket_cases import CASES, FUNCTIONS, PUT, Case, notifications, queue
 from .conftest import wait_until
 
 if TYPE_CHECKING:
@@ -103,9 +103,7 @@ class World:
             self.stack.trigger(
                 f"{bucket}-{number}", bucket, parameters={"key": "{{ key }}"}, **entry
             )
-        former: dict[str, Any] = {}
-        for number, each in enumerate(case.former):
-            former.setdefault(each.kind, []).append(each.as_json(self.arns, number))
+        former = notifications(case.former, self.arns)
         if case.eventbridge:
             former["EventBridgeConfiguration"] = {}
         s3.put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration=former)
