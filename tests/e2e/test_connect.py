@@ -22,7 +22,7 @@ from tests.notification_rules import carriers, refusals
 from tests.s3_proxy import S3Proxy, error
 from tools.local.server import ACCESS_KEY, ACCOUNT, REGION, SECRET_KEY
 
-from .bucket_cases import CASES, FUNCTIONS, PUT, Case, notifications, queue
+from .bucket_cases import CASES, FUNCTIONS, OUTCOMES, PUT, Case, notifications, queue
 from .conftest import wait_until
 
 if TYPE_CHECKING:
@@ -31,10 +31,6 @@ if TYPE_CHECKING:
 
     from .conftest import Stack
 
-OUTCOMES: Final = {
-    outcome: [c for c in CASES if c.outcome == outcome]
-    for outcome in ("merged", "unchanged", "overlaps", "connected", "moved")
-}
 TENTH: Final = [
     case
     for found in OUTCOMES.values()
@@ -166,11 +162,7 @@ def made(stack: Stack, proxy: S3Proxy) -> World:
 
 
 @pytest.fixture
-def world(
-    made: World,
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
-) -> Iterator[World]:
+def world(made: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[World]:
     for name in ("LAVA_REALM", "AWS_PROFILE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", ACCESS_KEY)
@@ -197,10 +189,7 @@ def naive(case: Case, former: dict[str, Any]) -> dict[str, Any]:
             "Filter": {
                 "Key": {
                     "FilterRules": [
-                        {
-                            "Name": "prefix",
-                            "Value": entry["prefix"].strip("*").replace("=", "%3D"),
-                        }
+                        {"Name": "prefix", "Value": entry["prefix"].strip("*").replace("=", "%3D")}
                     ]
                 }
             },
@@ -371,7 +360,7 @@ class TestThereAndBack:
         self, world: World, permitted: str, way: str
     ) -> None:
         bucket = f"back-{way}-{permitted.replace(' ', '-')}"
-        former = world.prepare(Case("", "", former=(BESIDE,)), bucket)
+        former = world.prepare(Case(former=(BESIDE,)), bucket)
         before = snapshot(world, bucket)
 
         ran = world.run("connect", bucket, *WAYS[way], "--yes", "--format", "json")
@@ -395,7 +384,7 @@ class TestThereAndBack:
 
     def test_undo_puts_back_what_was(self, world: World, permitted: str, way: str) -> None:
         bucket = f"undo-{way}-{permitted.replace(' ', '-')}"
-        world.prepare(Case("", "", former=(BESIDE,)), bucket)
+        world.prepare(Case(former=(BESIDE,)), bucket)
         before = snapshot(world, bucket)
         ran = world.run("connect", bucket, *WAYS[way], "--yes", "--format", "json")
         made = snapshot(world, bucket)
@@ -455,7 +444,7 @@ class TestMeanwhile:
     """S3 has no conditional put: what others write at the same time is seen and told."""
 
     def _bucket(self, world: World, name: str) -> str:
-        world.prepare(Case("", "", former=(BESIDE,)), name)
+        world.prepare(Case(former=(BESIDE,)), name)
         world.proxy.puts.clear()
         return name
 
@@ -652,7 +641,7 @@ class TestRefusals:
         assert world.proxy.puts == []
 
     def test_a_broken_entry_is_named_and_left_out(self, world: World) -> None:
-        world.prepare(Case("", ""), "broken")
+        world.prepare(Case(), "broken")
         world.stack.trigger("broken", "broken", "out", if_size_gt="many")
 
         ran = world.run("connect", "broken", "--dry-run", "--format", "json")
@@ -672,7 +661,7 @@ class TestRefusals:
         assert "prefix 'filed'" in ran.output
 
     def test_a_topic_that_delivers_twice_or_filters_is_refused(self, world: World) -> None:
-        world.prepare(Case("", ""), "topics")
+        world.prepare(Case(), "topics")
         sns = world.stack.aws.client("sns")
         for name in ("twice", "filtered"):
             arn = sns.create_topic(Name=f"connect-{name}")["TopicArn"]
@@ -683,9 +672,7 @@ class TestRefusals:
                 Attributes={"FilterPolicy": '{"a": ["b"]}'} if name == "filtered" else {},
             )
         sns.subscribe(
-            TopicArn=arn.replace("filtered", "twice"),
-            Protocol="sqs",
-            Endpoint=world.arns["intake"],
+            TopicArn=arn.replace("filtered", "twice"), Protocol="sqs", Endpoint=world.arns["intake"]
         )
 
         for name, told in (("twice", "would come twice, by"), ("filtered", "its filter policy is")):
@@ -696,7 +683,7 @@ class TestRefusals:
             assert told in ran.output
 
     def test_a_key_that_must_allow_s3_is_noted(self, world: World) -> None:
-        world.prepare(Case("", ""), "keyed")
+        world.prepare(Case(), "keyed")
         sns = world.stack.aws.client("sns")
         arn = sns.create_topic(Name="connect-keyed", Attributes={"KmsMasterKeyId": "alias/k"})
         way = ("--by", "sns", "--topic", arn["TopicArn"])
@@ -708,7 +695,7 @@ class TestRefusals:
 
     def test_a_rule_that_somebody_disabled_is_enabled_again(self, world: World) -> None:
         events = world.stack.aws.client("events")
-        world.prepare(Case("", ""), "disabled")
+        world.prepare(Case(), "disabled")
         assert world.run("connect", "disabled", "--by", "eventbridge", "--yes").status == 0
         events.disable_rule(Name="lava.e2e.disabled")
 
@@ -722,7 +709,7 @@ class TestRefusals:
         topic = sns.create_topic(Name="connect-two-buckets")["TopicArn"]
         way = ("--by", "sns", "--topic", topic, "--yes")
         for name in ("sharing", "shared"):
-            world.prepare(Case("", ""), name)
+            world.prepare(Case(), name)
             assert world.run("connect", name, *way).status == 0
 
         ran = world.run("disconnect", "shared", "--yes")
@@ -734,7 +721,7 @@ class TestRefusals:
 
     def test_a_rule_that_has_our_name_already_stays(self, world: World) -> None:
         events = world.stack.aws.client("events")
-        world.prepare(Case("", ""), "named")
+        world.prepare(Case(), "named")
         pattern = '{"source": ["theirs"]}'
         events.put_rule(Name="lava.e2e.named", EventPattern=pattern)
 
