@@ -41,10 +41,6 @@ class Patient(Stack):
     bucket: str = ""
 
     @property
-    def function(self) -> str:
-        return self.outputs["FunctionName"]
-
-    @property
     def intake(self) -> str:
         return f"{self.function}-intake"
 
@@ -55,10 +51,6 @@ class Patient(Stack):
     @property
     def topic(self) -> str:
         return f"arn:aws:sns:{ARN}:lava-{self.realm.name}-{self.bucket}"
-
-    @property
-    def role(self) -> str:
-        return self.outputs["RoleArn"].rpartition("/")[2]
 
     def table(self, kind: str) -> str:
         return f"lava.{self.realm.name}.{kind}"
@@ -85,16 +77,6 @@ class Patient(Stack):
         """Put the entry of the fault's bucket, whose dispatches say which object they are of."""
         self.trigger(self.bucket, self.bucket, **{"parameters": PARAMETERS, **fields})
 
-    def variables(self, **changes: str | None) -> None:
-        """Change environment variables of the function; None takes one away."""
-        client = self.aws.client("lambda")
-        configuration = client.get_function_configuration(FunctionName=self.function)
-        merged = {**configuration["Environment"]["Variables"], **changes}
-        kept = {name: value for name, value in merged.items() if value is not None}
-        client.update_function_configuration(
-            FunctionName=self.function, Environment={"Variables": kept}
-        )
-
     def log_start(self, version: str = __version__) -> None:
         """Log what an instance does when it starts, as the server does not keep logs."""
         logs, group = self.aws.client("logs"), f"/aws/lambda/{self.function}"
@@ -113,11 +95,9 @@ class Patient(Stack):
         ]
         return dict(mapping)
 
-    def notify(self, **configuration: Any) -> None:
-        """Put the notifications of the fault's bucket."""
-        self.aws.client("s3").put_bucket_notification_configuration(
-            Bucket=self.bucket, NotificationConfiguration=configuration
-        )
+    def unnotify(self) -> None:
+        """Take away the notifications of the fault's bucket."""
+        self.notify(self.bucket)
 
     def connect_by(self, route: str) -> None:
         """Connect the fault's bucket by hand, for new objects."""
@@ -141,7 +121,7 @@ class Patient(Stack):
         for subscription in client("sns").list_subscriptions()["Subscriptions"]:
             if subscription["TopicArn"] == self.topic:
                 client("sns").unsubscribe(SubscriptionArn=subscription["SubscriptionArn"])
-        self.notify()
+        self.unnotify()
 
 
 PARAMETERS: Final = {"object": "{{ bucket }}/{{ key }}"}
@@ -218,17 +198,11 @@ def configured(**fields: Any) -> Plant:
 
 
 def variables(**changes: str | None) -> Plant:
-    return lambda patient: patient.variables(**changes)
+    return lambda patient: patient.set_variables(**changes)
 
 
 def no_invoker(service: str) -> Plant:
-    def plant(patient: Patient) -> None:
-        client, name = patient.aws.client("lambda"), patient.function
-        for statement in json.loads(client.get_policy(FunctionName=name)["Policy"])["Statement"]:
-            if statement["Principal"] == {"Service": f"{service}.amazonaws.com"}:
-                client.remove_permission(FunctionName=name, StatementId=statement["Sid"])
-
-    return plant
+    return lambda patient: patient.remove_permissions(service)
 
 
 def permitted(service: str, arn: Any) -> Plant:
@@ -255,20 +229,9 @@ def allow(action: str, resource: str, **more: Any) -> dict[str, Any]:
     return {"Effect": "Allow", "Action": action, "Resource": resource, **more}
 
 
-def role_policy(name: str, document: str) -> Plant:
-    own = {"PolicyName": name, "PolicyDocument": document}
-    return api("iam", "put_role_policy", RoleName=lambda p: p.role, **own)
-
-
 def statements(changed: Callable[[list[Any]], list[Any]]) -> Plant:
     """Return what changes the statements of the policy of the function's role."""
-
-    def plant(patient: Patient) -> None:
-        own = {"RoleName": patient.role, "PolicyName": "s3trigger"}
-        document = patient.aws.client("iam").get_role_policy(**own)["PolicyDocument"]
-        role_policy("s3trigger", policy(*changed(document["Statement"])))(patient)
-
-    return plant
+    return lambda patient: patient.put_role_policy(changed(patient.role_statements()))
 
 
 def without_statement(sid: str) -> Plant:
@@ -415,7 +378,7 @@ def notifying(*notes: Note, **more: Any) -> Plant:
             "intake": patient.outputs["IntakeQueueArn"],
             "queue": other_queue(patient),
         }
-        patient.notify(**notifications(notes, arns), **more)
+        patient.notify(patient.bucket, **notifications(notes, arns), **more)
 
     return plant
 
@@ -565,7 +528,7 @@ FAULTS: Final = (
         "denied",
         told="denies it",
     ),
-    Fault("role-wide", role_policy("more", policy(allow("s3:*", "*"))), "inline"),
+    Fault("role-wide", lambda p: p.put_role_policy([allow("s3:*", "*")], "more"), "inline"),
     Fault("role-wide", with_statement(allow("s3:*", "*")), "statement"),
     spoiling("role-wide", both(managed_policy, without_statement("GetJobs")), "needed"),
     Fault("role-wide", managed_policy, "managed"),
@@ -600,7 +563,7 @@ FAULTS: Final = (
     spoiling("dead-letter-queue-missing", of_queue(DEAD_LETTERS, "delete_queue")),
     Fault(
         "dead-letter-queue-missing",
-        lambda p: p.variables(S3TRIGGER_DEAD_LETTER_QUEUE=f"{p.function}-dql"),
+        lambda p: p.set_variables(S3TRIGGER_DEAD_LETTER_QUEUE=f"{p.function}-dql"),
         "misspelt",
     ),
     Fault(
@@ -614,16 +577,16 @@ FAULTS: Final = (
     ),
     Fault("dedup-table-missing", delete_table("s3trigger-dedup")),
     Fault("bucket-missing", lambda p: p.trigger(f"{p.bucket}-typo", f"{p.bucket}x")),
-    Fault("bucket-not-connected", Patient.notify, "nothing"),
+    Fault("bucket-not-connected", Patient.unnotify, "nothing"),
     Fault("bucket-not-connected", notifying(by_others()), "beside-another"),
     Fault(
         "bucket-not-connected",
-        both(Patient.notify, entry(if_event_type="ObjectCreated:PutObject")),
+        both(Patient.unnotify, entry(if_event_type="ObjectCreated:PutObject")),
         "types-of-eventbridge",
     ),
-    Fault("bucket-not-connected", connected("s3", Patient.notify), "connected-before"),
-    by_rule("bucket-not-connected", connected("eventbridge", Patient.notify), "rules-before"),
-    by_rule("bucket-not-connected", Patient.notify, "eventbridge-off"),
+    Fault("bucket-not-connected", connected("s3", Patient.unnotify), "connected-before"),
+    by_rule("bucket-not-connected", connected("eventbridge", Patient.unnotify), "rules-before"),
+    by_rule("bucket-not-connected", Patient.unnotify, "eventbridge-off"),
     by_rule("bucket-not-connected", notifying(by_others()), "eventbridge-off-beside-another"),
     Fault("bucket-connected-twice", notifying(ours(), by_intake(PUT)), "by-s3"),
     by_rule("bucket-connected-twice", rule("{p.rule}-b"), "by-two-rules"),

@@ -117,7 +117,7 @@ def test_from_a_file_to_a_dispatch_and_stopped_and_recovered(user: User) -> None
     assert stopped.returncode == 0, stopped.stderr
     stack.put(BUCKET, "in/b.csv")
     log = stack.aws.client("logs")
-    group = f"/aws/lambda/{stack.outputs['FunctionName']}"
+    group = f"/aws/lambda/{stack.function}"
     wait_until(
         lambda: any(
             "in/b.csv" in each["message"] and "skipped" in each["message"]

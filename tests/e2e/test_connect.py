@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
@@ -91,10 +92,21 @@ class World:
         answer = self.stack.aws.client("s3").get_bucket_notification_configuration(Bucket=bucket)
         return {name: value for name, value in answer.items() if name != "ResponseMetadata"}
 
+    def queue_policy(self, name: str) -> str:
+        answer = self.stack.aws.client("sqs").get_queue_attributes(
+            QueueUrl=self.stack.queue_url(name), AttributeNames=["Policy"]
+        )
+        return str(answer["Attributes"]["Policy"])
+
+    def put_queue_policy(self, name: str, text: str) -> None:
+        self.stack.aws.client("sqs").set_queue_attributes(
+            QueueUrl=self.stack.queue_url(name), Attributes={"Policy": text}
+        )
+
     def prepare(self, case: Case, bucket: str) -> dict[str, Any]:
         """Make a bucket as a case has it, and return its notifications."""
-        s3, events = self.stack.aws.client("s3"), self.stack.aws.client("events")
-        s3.create_bucket(Bucket=bucket)
+        events = self.stack.aws.client("events")
+        self.stack.aws.client("s3").create_bucket(Bucket=bucket)
         for number, entry in enumerate(case.entries):
             self.stack.trigger(
                 f"{bucket}-{number}", bucket, parameters={"key": "{{ key }}"}, **entry
@@ -102,7 +114,7 @@ class World:
         former = notifications(case.former, self.arns)
         if case.eventbridge:
             former["EventBridgeConfiguration"] = {}
-        s3.put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration=former)
+        self.stack.notify(bucket, **former)
         for rule in case.rules:
             name = f"lava.e2e.{bucket}-{rule['name']}"
             detail = {"bucket": {"name": [bucket, *rule.get("more", [])]}, **rule["detail"]}
@@ -266,17 +278,15 @@ def _assert_delivered(world: World, case: Case, bucket: str, now: dict[str, Any]
 
 
 Snapshot = dict[str, Any]
+OUR_QUEUES: Final = ("lava-e2e-s3trigger-intake", "lava-e2e-s3trigger-dlq")
 
 
 def snapshot(world: World, bucket: str) -> Snapshot:
     """Return all that `connect` may change, as AWS has it."""
     client = world.stack.aws.client
-    policy = json.loads(client("lambda").get_policy(FunctionName=FUNCTION)["Policy"])
-    found: Snapshot = {"function": policy["Statement"]}
-    for name in ("lava-e2e-s3trigger-intake", f"{FUNCTION}-dlq"):
-        url = world.stack.queue_url(name)
-        answer = client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=["Policy"])
-        found[name] = json.loads(answer["Attributes"]["Policy"])["Statement"]
+    found: Snapshot = {"function": world.stack.permissions()}
+    for name in OUR_QUEUES:
+        found[name] = json.loads(world.queue_policy(name))["Statement"]
     for name in _TOPICS:
         arn = world.arns[name]
         attributes = client("sns").get_topic_attributes(TopicArn=arn)["Attributes"]
@@ -299,41 +309,21 @@ def snapshot(world: World, bucket: str) -> Snapshot:
     return found
 
 
+@contextlib.contextmanager
 def restricted(world: World) -> Iterator[None]:
     """Take away the permissions and statements of the stack that allow S3 and rules."""
-    client = world.stack.aws.client
-    policy = json.loads(client("lambda").get_policy(FunctionName=FUNCTION)["Policy"])
-    services = ("s3.amazonaws.com", "sns.amazonaws.com", "events.amazonaws.com")
-    removed = [each for each in policy["Statement"] if each["Principal"]["Service"] in services]
-    for each in removed:
-        client("lambda").remove_permission(FunctionName=FUNCTION, StatementId=each["Sid"])
-    urls = [world.stack.queue_url(n) for n in ("lava-e2e-s3trigger-intake", f"{FUNCTION}-dlq")]
-    policies = {}
-    for url in urls:
-        answer = client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=["Policy"])
-        policies[url] = answer["Attributes"]["Policy"]
-        theirs = json.loads(policies[url])
-        theirs["Statement"] = [
-            {**each, "Principal": {"AWS": ACCOUNT}} for each in theirs["Statement"]
-        ]
-        attributes = {"Policy": json.dumps(theirs)}
-        client("sqs").set_queue_attributes(QueueUrl=url, Attributes=attributes)
-    yield
-    for url, text in policies.items():
-        client("sqs").set_queue_attributes(QueueUrl=url, Attributes={"Policy": text})
-    for each in removed:
-        tests = {k: v for tests in each["Condition"].values() for k, v in tests.items()}
-        names = {"SourceArn": "AWS:SourceArn", "SourceAccount": "AWS:SourceAccount"}
-        client("lambda").add_permission(
-            FunctionName=FUNCTION,
-            StatementId=each["Sid"],
-            Action="lambda:InvokeFunction",
-            Principal=each["Principal"]["Service"],
-            **{name: tests[key] for name, key in names.items() if key in tests},
-        )
+    policies = {name: world.queue_policy(name) for name in OUR_QUEUES}
+    with world.stack.without_permissions("s3", "sns", "events"):
+        for name, text in policies.items():
+            theirs = json.loads(text)
+            for each in theirs["Statement"]:
+                each["Principal"] = {"AWS": ACCOUNT}
+            world.put_queue_policy(name, json.dumps(theirs))
+        yield
+        for name, text in policies.items():
+            world.put_queue_policy(name, text)
 
 
-FUNCTION: Final = "lava-e2e-s3trigger"
 WAYS: Final = {
     "s3": ("--by", "s3"),
     "queue": ("--by", "queue"),
@@ -348,7 +338,8 @@ def permitted(world: World, request: pytest.FixtureRequest) -> Iterator[str]:
     if request.param == "as deployed":
         yield request.param
     else:
-        yield from (request.param for _ in restricted(world))
+        with restricted(world):
+            yield request.param
 
 
 @pytest.mark.slow("connects and disconnects a bucket")
@@ -423,7 +414,7 @@ MADE: Final = {
 
 def _assert_least(world: World, before: Snapshot, after: Snapshot, bucket: str) -> None:
     """Assert that what was made is for the bucket alone, and that others' statements stay."""
-    for name in ("function", "lava-e2e-s3trigger-intake", f"{FUNCTION}-dlq"):
+    for name in ("function", *OUR_QUEUES):
         assert [each for each in after[name] if each in before[name]] == before[name]
         for each in after[name]:
             if each not in before[name]:
@@ -451,9 +442,7 @@ class TestMeanwhile:
     def _write(self, world: World, bucket: str) -> dict[str, Any]:
         """Write notifications as somebody else does."""
         theirs = {"QueueConfigurations": [queue("theirs/").as_json(world.arns, 9)]}
-        world.stack.aws.client("s3").put_bucket_notification_configuration(
-            Bucket=bucket, NotificationConfiguration=theirs
-        )
+        world.stack.notify(bucket, **theirs)
         return theirs
 
     def _at(self, world: World, number: int, method: str, action: Any) -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -13,10 +13,11 @@ import pytest
 from tests.tables import cases
 from tools.local.server import ACCOUNT, REGION
 
+from .bucket_cases import CREATED, FUNCTIONS, QUEUES, REMOVED, TOPICS, Note, notifications
 from .conftest import JOB, make_user
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from tests.cli.commandline import CommandLine, Ran
 
@@ -28,41 +29,21 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.e2e, pytest.mark.slow("asks about 28 routes of a deployed stack")]
 
 KEY: Final = "in/a.csv"
-CREATED: Final = "s3:ObjectCreated:*"
 
 
-def filtered(name: str, value: str) -> Json:
-    return {"Filter": {"Key": {"FilterRules": [{"Name": name, "Value": value}]}}}
-
-
-def by_function(events: str = CREATED, **fields: Any) -> Notify:
-    """Return the notification that invokes the function."""
-
-    def notify(stack: Stack, _: str) -> Json:
-        note = {"LambdaFunctionArn": stack.outputs["FunctionArn"], "Events": [events], **fields}
-        return {"LambdaFunctionConfigurations": [note]}
-
-    return notify
-
-
-def by_queue(events: str = CREATED, **fields: Any) -> Notify:
-    """Return the notification to the intake queue."""
-
-    def notify(stack: Stack, _: str) -> Json:
-        note = {"QueueArn": stack.outputs["IntakeQueueArn"], "Events": [events], **fields}
-        return {"QueueConfigurations": [note]}
-
-    return notify
-
-
-def by_topic(events: str = CREATED, *, to: str = "FunctionArn", **fields: Any) -> Notify:
-    """Return the notification to a topic, to which the function or its intake is subscribed."""
+def notified(kind: str, to: str, event: str = CREATED, **affixes: str) -> Notify:
+    """Return the notification to an output of the stack, perhaps to a topic before it."""
 
     def notify(stack: Stack, bucket: str) -> Json:
-        arn = subscribed(stack, bucket, to)
-        return {"TopicConfigurations": [{"TopicArn": arn, "Events": [events], **fields}]}
+        arn = subscribed(stack, bucket, to) if kind == TOPICS else stack.outputs[to]
+        return notifications((Note(kind, to, **affixes, events=(event,)),), {to: arn})
 
     return notify
+
+
+by_function = partial(notified, FUNCTIONS, "FunctionArn")
+by_queue = partial(notified, QUEUES, "IntakeQueueArn")
+by_topic = partial(notified, TOPICS, "FunctionArn")
 
 
 def subscribed(stack: Stack, name: str, to: str, services: tuple[str, ...] = ("s3",)) -> str:
@@ -148,7 +129,6 @@ def case(notify: Notify, excluded: str | None = None, **more: Any) -> Case:
 
 OF_S3: Final = {"if_event_type": "ObjectCreated:Put"}
 OF_EVENTBRIDGE: Final = {"if_event_type": "ObjectCreated:PutObject"}
-REMOVED: Final = "s3:ObjectRemoved:*"
 
 
 def of_object(**tests: list[Any]) -> Json:
@@ -158,19 +138,17 @@ def of_object(**tests: list[Any]) -> Json:
 
 ROUTES: Final = {
     "s3": case(by_function()),
-    "s3-prefix": case(by_function(**filtered("prefix", "in/"))),
-    "s3-other-prefix": case(by_function(**filtered("prefix", "out/")), "the prefix 'out/'"),
-    "s3-other-suffix": case(by_function(**filtered("suffix", ".txt")), "the suffix '.txt'"),
+    "s3-prefix": case(by_function(prefix="in/")),
+    "s3-other-prefix": case(by_function(prefix="out/"), "the prefix 'out/'"),
+    "s3-other-suffix": case(by_function(suffix=".txt"), "the suffix '.txt'"),
     "s3-other-type": case(by_function(REMOVED), "do not include ObjectCreated:Put"),
-    "s3-not-encoded": case(
-        by_function(**filtered("prefix", "in=/")), "'in=/' is not percent-encoded"
-    ),
+    "s3-not-encoded": case(by_function(prefix="in=/"), "'in=/' is not percent-encoded"),
     "queue": case(by_queue()),
-    "queue-other-prefix": case(by_queue(**filtered("prefix", "out/")), "the prefix 'out/'"),
+    "queue-other-prefix": case(by_queue(prefix="out/"), "the prefix 'out/'"),
     "queue-other-type": case(by_queue(REMOVED), "do not include ObjectCreated:Put"),
     "topic": case(by_topic()),
-    "topic-queue": case(by_topic(to="IntakeQueueArn")),
-    "topic-other-prefix": case(by_topic(**filtered("prefix", "out/")), "the prefix 'out/'"),
+    "topic-queue": case(notified(TOPICS, "IntakeQueueArn")),
+    "topic-other-prefix": case(by_topic(prefix="out/"), "the prefix 'out/'"),
     "topic-other-type": case(by_topic(REMOVED), "do not include ObjectCreated:Put"),
     "rule": case(by_rule()),
     "rule-queue": case(by_rule(to="IntakeQueueArn")),
@@ -209,11 +187,8 @@ def explained(line: CommandLine, uri: str, *arguments: str) -> tuple[int, Json]:
 
 
 def connect(stack: Stack, bucket: str, notify: Notify) -> None:
-    s3 = stack.aws.client("s3")
-    s3.create_bucket(Bucket=bucket)
-    s3.put_bucket_notification_configuration(
-        Bucket=bucket, NotificationConfiguration=notify(stack, bucket)
-    )
+    stack.aws.client("s3").create_bucket(Bucket=bucket)
+    stack.notify(bucket, **notify(stack, bucket))
 
 
 class TestRoutes:
@@ -292,26 +267,6 @@ def assert_nothing_follows(stack: Stack) -> None:
 class TestPolicies:
     """Whom a destination lets in is read: AWS drops events that it does not."""
 
-    @contextmanager
-    def without(self, stack: Stack, service: str) -> Iterator[None]:
-        """Take the permission of a service to invoke the function, and give it back."""
-        client, name = stack.aws.client("lambda"), stack.outputs["FunctionName"]
-        statements = json.loads(client.get_policy(FunctionName=name)["Policy"])["Statement"]
-        principal = {"Service": f"{service}.amazonaws.com"}
-        [statement] = [one for one in statements if one["Principal"] == principal]
-        client.remove_permission(FunctionName=name, StatementId=statement["Sid"])
-        yield
-        tests = statement["Condition"].values()
-        values = {key.lower(): value for test in tests for key, value in test.items()}
-        options = {"SourceArn": "aws:sourcearn", "SourceAccount": "aws:sourceaccount"}
-        client.add_permission(
-            FunctionName=name,
-            StatementId=statement["Sid"],
-            Action="lambda:InvokeFunction",
-            Principal=principal["Service"],
-            **{option: values[key] for option, key in options.items() if key in values},
-        )
-
     @pytest.mark.parametrize(
         ("service", "notify"), [("s3", by_function()), ("events", by_rule()), ("sns", by_topic())]
     )
@@ -322,7 +277,7 @@ class TestPolicies:
         stack.trigger(bucket, bucket)
         connect(stack, bucket, notify)
         assert explained(line, f"s3://{bucket}/{KEY}")[0] == 0
-        with self.without(stack, service):
+        with stack.without_permissions(service):
             status, event = explained(line, f"s3://{bucket}/{KEY}")
         [excluded] = event["connection"]["excluded"]
         assert status == 1
@@ -358,7 +313,7 @@ class TestPolicies:
         bucket, client, sqs = "explain-intake", stack.aws.client("lambda"), stack.aws.client("sqs")
         stack.trigger(bucket, bucket)
         connect(stack, bucket, by_queue())
-        arn, function = stack.outputs["IntakeQueueArn"], stack.outputs["FunctionName"]
+        arn, function = stack.outputs["IntakeQueueArn"], stack.function
         [mapping] = client.list_event_source_mappings(EventSourceArn=arn, FunctionName=function)[
             "EventSourceMappings"
         ]
@@ -389,15 +344,6 @@ def connected(stack: Stack) -> str:
 class TestFunction:
     """The configuration of the function decides as well."""
 
-    @contextmanager
-    def variables(self, stack: Stack, **changes: str) -> Iterator[None]:
-        client, name = stack.aws.client("lambda"), stack.outputs["FunctionName"]
-        before = client.get_function_configuration(FunctionName=name)["Environment"]
-        changed = {"Variables": {**before["Variables"], **changes}}
-        client.update_function_configuration(FunctionName=name, Environment=changed)
-        yield
-        client.update_function_configuration(FunctionName=name, Environment=before)
-
     @cases(
         ("variables", "entry", "said"),
         {
@@ -413,13 +359,13 @@ class TestFunction:
         stack.trigger(bucket, bucket, **entry)
         connect(stack, bucket, by_function())
         assert line("explain", f"s3://{bucket}/{KEY}").status == 0
-        with self.variables(stack, **variables):
+        with stack.with_variables(**variables):
             ran = line("explain", f"s3://{bucket}/{KEY}")
         assert (ran.status, said in ran.output) == (1, True), ran.output
 
     def test_a_function_that_lambda_does_not_run(self, stack: Stack, line: CommandLine) -> None:
         bucket, client = "explain-stopped", stack.aws.client("lambda")
-        name = {"FunctionName": stack.outputs["FunctionName"]}
+        name = {"FunctionName": stack.function}
         stack.trigger(bucket, bucket)
         connect(stack, bucket, by_function())
         assert line("explain", f"s3://{bucket}/{KEY}").status == 0
