@@ -171,6 +171,16 @@ class Stack:
         url: str = self.aws.client("sqs").get_queue_url(QueueName=name)["QueueUrl"]
         return url
 
+    def queue_policy(self, name: str) -> str:
+        url, names = self.queue_url(name), ["Policy"]
+        answer = self.aws.client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=names)
+        return str(answer["Attributes"]["Policy"])
+
+    def put_queue_policy(self, name: str, text: str) -> None:
+        self.aws.client("sqs").set_queue_attributes(
+            QueueUrl=self.queue_url(name), Attributes={"Policy": text}
+        )
+
     def waiting(self, url: str) -> int:
         """Count the messages of a queue: visible, in flight and delayed."""
         names = ("", "NotVisible", "Delayed")

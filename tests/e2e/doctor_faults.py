@@ -330,6 +330,15 @@ def of_alarm(operation: str, name: str) -> Plant:
     return api("cloudwatch", operation, AlarmNames=lambda p: [f"{p.function}-{name}"])
 
 
+def time_to_live(*, enabled: bool) -> Plant:
+    return api(
+        "dynamodb",
+        "update_time_to_live",
+        TableName=lambda p: p.table("s3trigger-dedup"),
+        TimeToLiveSpecification={"Enabled": enabled, "AttributeName": "expires"},
+    )
+
+
 def delete_table(kind: str) -> Plant:
     return api("dynamodb", "delete_table", TableName=lambda p: p.table(kind))
 
@@ -566,15 +575,7 @@ FAULTS: Final = (
         lambda p: p.set_variables(S3TRIGGER_DEAD_LETTER_QUEUE=f"{p.function}-dql"),
         "misspelt",
     ),
-    Fault(
-        "dedup-table-grows",
-        api(
-            "dynamodb",
-            "update_time_to_live",
-            TableName=lambda p: p.table("s3trigger-dedup"),
-            TimeToLiveSpecification={"Enabled": False, "AttributeName": "expires"},
-        ),
-    ),
+    Fault("dedup-table-grows", time_to_live(enabled=False)),
     Fault("dedup-table-missing", delete_table("s3trigger-dedup")),
     Fault("bucket-missing", lambda p: p.trigger(f"{p.bucket}-typo", f"{p.bucket}x")),
     Fault("bucket-not-connected", Patient.unnotify, "nothing"),
