@@ -148,6 +148,11 @@ class Stack:
             Bucket=bucket, NotificationConfiguration=configuration
         )
 
+    def notifications(self, bucket: str) -> dict[str, Any]:
+        """Return the notifications of a bucket."""
+        answer = self.aws.client("s3").get_bucket_notification_configuration(Bucket=bucket)
+        return {name: value for name, value in answer.items() if name != "ResponseMetadata"}
+
     def put(self, bucket: str, key: str, body: bytes = b"data") -> None:
         self.aws.client("s3").put_object(Bucket=bucket, Key=key, Body=body)
 
@@ -218,6 +223,17 @@ def deploy(aws: LocalAws, name: str, workers: Iterable[str] = ("core",), **more:
     )
     stack.warm_up()
     return stack
+
+
+def actions_of(statement: dict[str, Any]) -> list[str]:
+    actions = statement["Action"]
+    return actions if isinstance(actions, list) else [actions]
+
+
+def without_action(statements: list[Any], action: str) -> list[Any]:
+    """Return statements of a policy without an action."""
+    kept = [(each, [name for name in actions_of(each) if name != action]) for each in statements]
+    return [each | {"Action": actions} for each, actions in kept if actions]
 
 
 def make_user(aws: LocalAws, name: str, statements: list[Any]) -> dict[str, str]:

@@ -90,11 +90,6 @@ class World:
     def json(self, *arguments: str) -> Any:
         return self.run(*arguments, "--yes", "--format", "json", status=0).json()
 
-    def configuration(self, bucket: str) -> dict[str, Any]:
-        """Return the notifications of a bucket."""
-        answer = self.stack.aws.client("s3").get_bucket_notification_configuration(Bucket=bucket)
-        return {name: value for name, value in answer.items() if name != "ResponseMetadata"}
-
     def prepare(self, case: Case, bucket: str) -> dict[str, Any]:
         """Make a bucket as a case has it, and return its notifications."""
         events = self.stack.aws.client("events")
@@ -115,7 +110,7 @@ class World:
             events.put_targets(Rule=name, Targets=[{"Id": "x", "Arn": self.arns["ours"]}])
         if case.connected is not None:
             self.json("connect", bucket, *case.connected)
-        return self.configuration(bucket)
+        return self.stack.notifications(bucket)
 
     def dispatched(self, bucket: str, keys: tuple[str, ...], expected: int) -> list[str]:
         """Put objects, and return the keys that were dispatched, each as often as it was."""
@@ -224,7 +219,7 @@ def test_a_bucket_is_connected_as_s3_takes_it(world: World, case: Case) -> None:
     ran = world.run("connect", bucket, *options, status=0 if is_done else 1)
 
     assert case.says in ran.output
-    now = world.configuration(bucket)
+    now = world.stack.notifications(bucket)
     if case.outcome in ("overlaps", "connected", "unchanged"):
         assert now == former
         assert world.proxy.puts == []
@@ -295,7 +290,7 @@ def snapshot(world: World, bucket: str) -> Snapshot:
         )
         for rule in client("events").list_rules()["Rules"]
     }
-    found["bucket"] = world.configuration(bucket)
+    found["bucket"] = world.stack.notifications(bucket)
     return found
 
 
@@ -443,7 +438,7 @@ class TestMeanwhile:
 
         assert f"notifications of bucket {bucket}: {told}" in ran.errors
         assert len(world.proxy.puts) == number - 2
-        assert world.configuration(bucket) == theirs
+        assert world.stack.notifications(bucket) == theirs
 
     def test_s3_may_show_the_former_notifications_for_a_while(self, world: World) -> None:
         bucket = self._bucket(world, "meanwhile-stale")
@@ -486,12 +481,12 @@ class TestMeanwhile:
         ran = world.run("connect", "--undo", saved, "--yes", status=1)
 
         assert f"notifications of bucket {bucket}: changed since the run" in ran.output
-        assert world.configuration(bucket) == theirs
+        assert world.stack.notifications(bucket) == theirs
 
     def test_an_interrupted_move_goes_on_and_is_undone(self, world: World) -> None:
         bucket = self._bucket(world, "meanwhile-move")
         world.json("connect", bucket)
-        before = world.configuration(bucket)
+        before = world.stack.notifications(bucket)
 
         def fail(method: str, path: str, _: bytes) -> Any:
             is_end = method == "PUT" and path.endswith("?notification") and world.proxy.puts[1:]
@@ -506,16 +501,16 @@ class TestMeanwhile:
 
         saved = re.search(r"Saved for --undo: (\S+)", ran.errors)
         assert saved
-        half = world.configuration(bucket)
+        half = world.stack.notifications(bucket)
         assert {**before, "EventBridgeConfiguration": {}} == half
         world.proxy.before = None
         world.run("connect", bucket, *options, status=0)
-        assert world.configuration(bucket) == {
+        assert world.stack.notifications(bucket) == {
             "QueueConfigurations": before["QueueConfigurations"],
             "EventBridgeConfiguration": {},
         }
         world.json("connect", "--undo", saved[1], "--wait", "0")
-        assert world.configuration(bucket) == half
+        assert world.stack.notifications(bucket) == half
         world.run("connect", bucket, "--by", "s3", "--dry-run", status=0)
 
 

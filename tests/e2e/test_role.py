@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import pytest
 
-from .conftest import Stack
+from .conftest import Stack, actions_of, without_action
 from .test_failures import event
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow("takes each permission away in turn")]
@@ -24,16 +24,9 @@ def _policy(stack: Stack) -> Iterator[None]:
 
 def take_away(stack: Stack, action: str) -> None:
     """Take an action off the role, and begin with a new instance, that knows nothing."""
-    statements = []
-    taken = 0
-    for statement in stack.role_statements():
-        actions = statement["Action"]
-        actions = [actions] if isinstance(actions, str) else actions
-        taken += actions.count(action)
-        kept = [each for each in actions if each != action]
-        statements += [statement | {"Action": kept}] if kept else []
-    assert taken == 1, action
-    stack.put_role_policy(statements)
+    before = stack.role_statements()
+    assert [name for each in before for name in actions_of(each)].count(action) == 1
+    stack.put_role_policy(without_action(before, action))
     stack.set_variables(INSTANCE=str(uuid.uuid4()))
 
 
