@@ -21,7 +21,7 @@ from tests.processes import wait_until as wait_until  # noqa: PLC0414 - test_smo
 from tools.local.realm import Realm
 from tools.local.server import ACCESS_KEY, ACCOUNT, CHECKOUT, REGION, SECRET_KEY, LocalAws
 
-from .connections import Connections
+from .connections import Connections, policy
 
 REALM: Final = "e2e"
 JOB: Final = {"type": "exe", "worker": "core", "payload": "x", "enabled": True}
@@ -105,15 +105,14 @@ class Stack:
         return found
 
     def put_role_policy(self, statements: list[Any], name: str = "s3trigger") -> None:
-        document = json.dumps({"Version": "2012-10-17", "Statement": statements})
         self.aws.client("iam").put_role_policy(
-            RoleName=self.role, PolicyName=name, PolicyDocument=document
+            RoleName=self.role, PolicyName=name, PolicyDocument=policy(*statements)
         )
 
     def permissions(self) -> list[Any]:
         """Return the statements of the policy of the function."""
-        policy = self.aws.client("lambda").get_policy(FunctionName=self.function)["Policy"]
-        found: list[Any] = json.loads(policy)["Statement"]
+        text = self.aws.client("lambda").get_policy(FunctionName=self.function)["Policy"]
+        found: list[Any] = json.loads(text)["Statement"]
         return found
 
     def remove_permissions(self, *services: str) -> list[Any]:
@@ -241,8 +240,7 @@ def make_user(aws: LocalAws, name: str, statements: list[Any]) -> dict[str, str]
     iam = aws.client("iam")
     iam.create_user(UserName=name)
     if statements:
-        document = json.dumps({"Version": "2012-10-17", "Statement": statements})
-        document = document.replace("111122223333", ACCOUNT)
+        document = policy(*statements).replace("111122223333", ACCOUNT)
         iam.put_user_policy(UserName=name, PolicyName=name, PolicyDocument=document)
     key = iam.create_access_key(UserName=name)["AccessKey"]
     return {

@@ -19,6 +19,7 @@ from tools.local.server import ACCOUNT, REGION
 
 from .bucket_cases import CREATED, FUNCTIONS, PUT, QUEUES, Note, notifications
 from .conftest import JOB, Stack
+from .connections import allow, policy
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -221,14 +222,6 @@ def permitted_only(service: str, arn: str) -> Plant:
     return both(no_invoker(service), permitted(service, arn))
 
 
-def policy(*statements: Any) -> str:
-    return json.dumps({"Version": "2012-10-17", "Statement": list(statements)})
-
-
-def allow(action: str, resource: str, **more: Any) -> dict[str, Any]:
-    return {"Effect": "Allow", "Action": action, "Resource": resource, **more}
-
-
 def statements(changed: Callable[[list[Any]], list[Any]]) -> Plant:
     """Return what changes the statements of the policy of the function's role."""
     return lambda patient: patient.put_role_policy(changed(patient.role_statements()))
@@ -297,7 +290,7 @@ def queue_without_redrive(name: str, **attributes: str) -> Plant:
 def other_queue(patient: Patient) -> str:
     """Make a queue that S3 may send to and the function does not read; return its ARN."""
     arn = f"arn:aws:sqs:{ARN}:another-team"
-    statement = allow("sqs:SendMessage", arn, Principal={"Service": "s3.amazonaws.com"})
+    statement = allow("sqs:SendMessage", arn, "s3")
     patient.aws.client("sqs").create_queue(
         QueueName="another-team", Attributes={"Policy": policy(statement)}
     )
@@ -489,7 +482,6 @@ SHORT: Final = ("MessageRetentionPeriod", "345600")
 ELSEWHERE: Final = {"StringEquals": {"aws:RequestedRegion": "eu-west-1"}}
 WRONG: Final = {"LAVA_REALM": "other", "S3TRIGGER_CACHE_TTL": "soon", "SQS_MAX_DELAY_MINS": "x"}
 OUT: Final = {"object": {"key": [{"prefix": "out/"}]}}
-BY_S3: Final = {"Principal": {"Service": "s3.amazonaws.com"}}
 OF_ANOTHER: Final = {"ArnEquals": {"aws:SourceArn": "arn:aws:s3:::another"}}
 REMOVED: Final = "s3:ObjectRemoved:*"
 
@@ -680,13 +672,13 @@ FAULTS: Final = (
     by_topic("topic-publishers", topic_policy(), "none"),
     by_topic(
         "topic-publishers",
-        topic_policy(allow("sns:Publish", "*", **BY_S3) | {"Effect": "Deny"}),
+        topic_policy(allow("sns:Publish", "*", "s3") | {"Effect": "Deny"}),
         "denied",
         told="it denies it",
     ),
     by_topic(
         "topic-publishers",
-        topic_policy(allow("sns:Publish", f"arn:aws:sns:{ARN}:*", **BY_S3, Condition=OF_ANOTHER)),
+        topic_policy(allow("sns:Publish", f"arn:aws:sns:{ARN}:*", "s3", Condition=OF_ANOTHER)),
         "another",
     ),
     spoiling("index-missing", no_index(BillingMode="PAY_PER_REQUEST"), "on-demand", after=entries),

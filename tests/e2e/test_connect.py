@@ -22,6 +22,7 @@ from tools.local.server import ACCESS_KEY, ACCOUNT, REGION, SECRET_KEY
 
 from .bucket_cases import CASES, FUNCTIONS, OUTCOMES, PUT, Case, notifications, queue
 from .conftest import wait_until
+from .connections import allow, policy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -70,11 +71,9 @@ class World:
         )
         for name in _TOPICS:
             arn = sns.create_topic(Name=f"connect-{name}")["TopicArn"]
-            policy = _allowing("sns:Publish", arn)
+            changed = {"AttributeName": "Policy", "AttributeValue": _allowing("sns:Publish", arn)}
             if name not in ("plain", "fresh"):
-                sns.set_topic_attributes(
-                    TopicArn=arn, AttributeName="Policy", AttributeValue=policy
-                )
+                sns.set_topic_attributes(TopicArn=arn, **changed)
             if name in ("subscribed", "shared"):
                 sns.subscribe(TopicArn=arn, Protocol="lambda", Endpoint=self.arns["ours"])
         sns.subscribe(TopicArn=self.arns["shared"], Protocol="sqs", Endpoint=self.arns["queue"])
@@ -136,14 +135,8 @@ _TOPICS: Final = ("topic", "subscribed", "plain", "fresh", "shared")
 
 
 def _allowing(action: str, arn: str) -> str:
-    statement = {
-        "Sid": "Theirs",
-        "Effect": "Allow",
-        "Principal": {"Service": ["s3.amazonaws.com", "sns.amazonaws.com"]},
-        "Action": action,
-        "Resource": arn,
-    }
-    return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    principal = {"Service": ["s3.amazonaws.com", "sns.amazonaws.com"]}
+    return policy(allow(action, arn, Sid="Theirs", Principal=principal))
 
 
 @pytest.fixture(scope="module")

@@ -20,6 +20,7 @@ from tools.local.server import ACCOUNT, CHECKOUT, LocalAws
 
 from .commands import start_command
 from .conftest import Stack, deploy, make_user, wait_until
+from .connections import allow, policy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -107,14 +108,9 @@ def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Person]:
         stack.trigger("t", BUCKET, "in")
         aws.client("s3").create_bucket(Bucket=BUCKET)
         aws.client("sns").create_topic(Name="my-topic")
-        statement = {"Effect": "Allow", "Principal": {"AWS": ACCOUNT}, "Action": "sqs:*"}
-        resource = {"Resource": stack.outputs["IntakeQueueArn"]}
-        policy = {"Version": "2012-10-17", "Statement": [statement | resource]}
-        stack.put_queue_policy(f"{stack.function}-intake", json.dumps(policy))
-        odd = [
-            {"Effect": "Allow", "Action": list(actions), "Resource": resource}
-            for resource, actions in ODD_RESOURCES.items()
-        ]
+        by_account = allow("sqs:*", stack.outputs["IntakeQueueArn"], Principal={"AWS": ACCOUNT})
+        stack.put_queue_policy(f"{stack.function}-intake", policy(by_account))
+        odd = [allow(list(actions), resource) for resource, actions in ODD_RESOURCES.items()]
         folder = tmp_path_factory.mktemp("person")
         homes = {"HOME": str(folder), "XDG_STATE_HOME": str(folder / "state")}
         reached = {**stack.environment, "AWS_ENDPOINT_URL": proxy.url, **homes}

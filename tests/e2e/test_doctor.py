@@ -28,6 +28,7 @@ from tools import pages
 from tools.local.server import ACCOUNT, CHECKOUT, REGION
 
 from .conftest import JOB, deploy, make_user
+from .connections import allow
 from .doctor_faults import FAULTS, Fault, Patient, base_buckets, entries, time_to_live
 
 if TYPE_CHECKING:
@@ -288,8 +289,8 @@ ODD_ACTION: Final = "lambda:PutFunctionConcurrency"
 
 def user(patient: Patient, name: str, actions: list[str]) -> dict[str, str]:
     """Create a user who may do so much; return its credentials."""
-    statement = {"Effect": "Allow", "Action": [*actions, ODD_ACTION], "Resource": "*"}
-    return make_user(patient.aws, name, [statement] if actions else [])
+    statements = [allow([*actions, ODD_ACTION], "*")] if actions else []
+    return make_user(patient.aws, name, statements)
 
 
 def test_a_role_that_may_read_nothing_is_told_so(patient: Patient) -> None:

@@ -15,6 +15,7 @@ from tools.local.server import ACCOUNT, REGION
 
 from .bucket_cases import CREATED, FUNCTIONS, QUEUES, REMOVED, TOPICS, Note, notifications
 from .conftest import JOB, make_user
+from .connections import allow, policy
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,9 +52,8 @@ def subscribed(stack: Stack, name: str, to: str, services: tuple[str, ...] = ("s
     sns = stack.aws.client("sns")
     arn: str = sns.create_topic(Name=name)["TopicArn"]
     allowed = [f"{service}.amazonaws.com" for service in services]
-    statement = {"Effect": "Allow", "Principal": {"Service": allowed}, "Action": "sns:Publish"}
-    policy = json.dumps({"Version": "2012-10-17", "Statement": [{**statement, "Resource": arn}]})
-    sns.set_topic_attributes(TopicArn=arn, AttributeName="Policy", AttributeValue=policy)
+    text = policy(allow("sns:Publish", arn, Principal={"Service": allowed}))
+    sns.set_topic_attributes(TopicArn=arn, AttributeName="Policy", AttributeValue=text)
     protocol = "sqs" if "Queue" in to else "lambda"
     sns.subscribe(TopicArn=arn, Protocol=protocol, Endpoint=stack.outputs[to])
     return arn
@@ -102,9 +102,8 @@ def someone_else(stack: Stack, bucket: str) -> Json:
     """Return a notification to a queue that the function does not read."""
     sqs = stack.aws.client("sqs")
     arn = f"arn:aws:sqs:{REGION}:{ACCOUNT}:{bucket}"
-    allowed = {"Effect": "Allow", "Principal": "*", "Action": "sqs:SendMessage", "Resource": arn}
-    policy = json.dumps({"Version": "2012-10-17", "Statement": [allowed]})
-    sqs.create_queue(QueueName=bucket, Attributes={"Policy": policy})
+    text = policy(allow("sqs:SendMessage", arn, Principal="*"))
+    sqs.create_queue(QueueName=bucket, Attributes={"Policy": text})
     return {"QueueConfigurations": [{"QueueArn": arn, "Events": [CREATED]}]}
 
 
@@ -314,10 +313,10 @@ class TestPolicies:
         assert "event source mapping is disabled" in reason
 
         intake = arn.rpartition(":")[2]
-        policy = stack.queue_policy(intake)
+        before = stack.queue_policy(intake)
         stack.put_queue_policy(intake, '{"Statement": []}')
         reason = exclusion(line, bucket)
-        stack.put_queue_policy(intake, policy)
+        stack.put_queue_policy(intake, before)
         assert "does not let s3.amazonaws.com send" in reason
 
 
@@ -411,8 +410,7 @@ class TestPermissions:
 
     def run(self, stack: Stack, line: CommandLine, name: str, *left_out: str) -> Ran:
         actions = [action for action in READS.split() if action not in left_out]
-        statement = {"Effect": "Allow", "Action": actions, "Resource": "*"}
-        keys = make_user(stack.aws, f"explain-{name}", [statement])
+        keys = make_user(stack.aws, f"explain-{name}", [allow(actions, "*")])
         limited = type(line)((), {**line.environment, **keys}, line.folder)
         return limited.json("explain", f"s3://explain-read/{KEY}")
 
