@@ -4,6 +4,8 @@ import base64
 import contextlib
 import json
 import os
+import shlex
+import subprocess
 import sys
 from dataclasses import dataclass
 from decimal import Decimal
@@ -18,6 +20,7 @@ from lava_s3trigger.cli.apply.write import Table
 from lava_s3trigger.cli.entries.dynamodb import attribute_of, canonical
 from lava_s3trigger.cli.entries.load import load_texts
 from tests.build import job_entry
+from tests.processes import signals_received
 from tools.local.realm import Realm
 from tools.local.server import ACCESS_KEY, REGION, SECRET_KEY
 
@@ -51,6 +54,14 @@ def written(fields: dict[str, Any], set_name: str = "orders") -> Any:
     return canonical({"M": item({**fields, SET: set_name})})
 
 
+def undo_file(errors: str) -> str:
+    """Return the name of the file that a run saved."""
+    [command] = [each for each in errors.splitlines() if "--undo" in each]
+    words = shlex.split(command)
+    assert words[-1].startswith("--endpoint-url=")  # it goes to the same place
+    return words[words.index("--undo") + 1]
+
+
 @dataclass(frozen=True)
 class Applying:
     """A realm, and a folder of entries that are put into it."""
@@ -82,26 +93,43 @@ class Applying:
     def put(self, *entries: dict[str, Any]) -> None:
         self.realm.put("s3triggers", entries)
 
-    def run(self, *arguments: str) -> Ran:
-        where = ["--realm", self.realm.name, "--region", REGION, "--endpoint-url", self.endpoint]
-        return self.line("apply", *arguments, *where)
+    @property
+    def where(self) -> list[str]:
+        return ["--realm", self.realm.name, "--region", REGION, "--endpoint-url", self.endpoint]
 
-    def command(self, *arguments: str) -> list[str]:
-        """Return the command line for a process of its own."""
-        where = ["--realm", self.realm.name, "--region", REGION, "--endpoint-url", self.endpoint]
-        return [sys.executable, "-m", "lava_s3trigger", "apply", *arguments, *where]
+    def run(self, *arguments: str, status: int | None = None) -> Ran:
+        """Run the command; fail if it does not end with a status."""
+        ran = self.line("apply", *arguments, *self.where)
+        assert status in (None, ran.status), ran.errors + ran.output
+        return ran
 
-    def environment(self) -> dict[str, str]:
-        """Return the environment for a process of its own."""
-        return os.environ | {
+    def start(self, *arguments: str, **options: Any) -> subprocess.Popen[str]:
+        """Start the command in a process of its own."""
+        environment = os.environ | {
             "AWS_ACCESS_KEY_ID": ACCESS_KEY,
             "AWS_SECRET_ACCESS_KEY": SECRET_KEY,
             "XDG_STATE_HOME": str(self.folder / "state"),
+            "TERM": "xterm",
         }
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        command = [sys.executable, "-m", "lava_s3trigger", "apply", *arguments, *self.where]
+        with signals_received():
+            return subprocess.Popen(command, env=environment, text=True, **pipes | options)
 
-    def apply(self, *arguments: str) -> Ran:
+    def apply(self, *arguments: str, status: int | None = None) -> Ran:
         """Put the folder into the table as the set ``orders``, without a question."""
-        return self.run(self.entries, "--set", "orders", "--yes", *arguments)
+        return self.run(self.entries, "--set", "orders", "--yes", *arguments, status=status)
+
+    def applied(self, *entries: dict[str, Any]) -> str:
+        """Put entries into the table as the set ``orders``; return the file that was saved."""
+        self.write(*entries)
+        return undo_file(self.apply(status=0).errors)
+
+    def undo(self, path: str, *arguments: str, status: int = 0) -> Ran:
+        return self.run("--undo", path, "--yes", *arguments, status=status)
+
+    def json(self, *arguments: str, status: int | None = None) -> Any:
+        return self.apply(*arguments, "--format", "json", status=status).json()
 
     def items(self) -> dict[str, Any]:
         """Return what the table holds, by trigger id, to be compared."""

@@ -3,17 +3,15 @@
 import json
 import os
 import pty
-import shlex
 import signal
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.processes import SECONDS, finish, read_until, signals_received
+from tests.processes import finish, read_until
 
-from .applying import JOB, SET, Applying, entry, item, written
+from .applying import JOB, SET, Applying, entry, item, undo_file, written
 from .schemas import validate
 from .terminal import raw
 
@@ -23,42 +21,28 @@ def _state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
 
 
-def undo_file(errors: str) -> str:
-    """Return the name of the file that a run saved."""
-    [command] = [each for each in errors.splitlines() if "--undo" in each]
-    words = shlex.split(command)
-    assert words[-1].startswith("--endpoint-url=")  # it goes to the same place
-    return words[words.index("--undo") + 1]
-
-
 class TestWriting:
     """The table holds what the files say."""
 
     def test_new_changed_and_unchanged_entries(self, applying: Applying) -> None:
-        applying.write(entry("a"), entry("b"))
-        assert applying.apply().status == 0
+        applying.applied(entry("a"), entry("b"))
         applying.write(entry("a"), entry("b", delay=5), entry("c", prefix="other"))
 
-        ran = applying.apply("--format", "json")
+        found = applying.json(status=0)
 
-        assert ran.status == 0, ran.errors
         assert applying.items() == {
             "a": written(entry("a")),
             "b": written(entry("b", delay=5)),
             "c": written(entry("c", prefix="other")),
         }
-        found = ran.json("apply")
-        assert [(each["trigger_id"], each["kind"]) for each in found["changes"]] == [
-            ("c", "new"),
-            ("b", "changed"),
-        ]
+        changes = [(each["trigger_id"], each["kind"]) for each in found["changes"]]
+        assert changes == [("c", "new"), ("b", "changed")]
         assert found["changes"][1]["fields"] == [{"field": "delay", "after": 5}]
         assert (found["outcome"], found["unchanged"]) == ("applied", 1)
         assert found["unconfirmed"] == found["left"] == []
 
     def test_it_is_shown_field_by_field(self, applying: Applying) -> None:
-        applying.write(entry("a", delay=5, parameters={"x": {"y": 1}}))
-        applying.apply()
+        applying.applied(entry("a", delay=5, parameters={"x": {"y": 1}}))
         applying.write(entry("a", if_fnmatch="*.csv", parameters={"x": {"y": 2}}))
 
         ran = applying.apply()
@@ -76,40 +60,36 @@ class TestWriting:
         applying.put(entry(f"c{evil}", prefix=f"in/{evil}", delay=1) | {SET: f"s{evil}"})
         applying.write(entry(f"c{evil}", prefix=f"in/{evil}", owner=evil), entry("d", prefix=evil))
 
-        for arguments in ((), ("--adopt",)):
-            ran = applying.apply(*arguments)
+        refused = applying.apply(status=1)
+        adopted = applying.apply("--adopt", status=0)
+        undone = applying.undo(undo_file(adopted.errors))
+        disabled = applying.run("--disable", "--set", f"s{evil}", "--yes", status=0)
+        for ran in (refused, adopted, undone, disabled):
             assert raw(ran.output + ran.errors) == set()
-        undone = applying.run("--undo", undo_file(ran.errors), "--yes")
-        assert raw(undone.output + undone.errors) == set()
-        disabled = applying.run("--disable", "--set", f"s{evil}", "--yes")
-        assert disabled.status == 0, disabled.errors
-        assert raw(disabled.output + disabled.errors) == set()
 
     def test_custom_fields_that_are_only_for_files_are_not_written(
         self, applying: Applying
     ) -> None:
         case = {"key": "in/a.csv", "expect": [{"job_id": "load"}]}
         own = {"x-tests": [case], "x-lint-ignore": ["LT999"], "x-ticket": "T-1"}
-        applying.write(entry("a") | own)
+        applying.applied(entry("a") | own)
 
-        assert applying.apply().status == 0
         assert applying.items() == {"a": written(entry("a") | {"x-ticket": "T-1"})}
-        assert applying.run(applying.entries, "--set", "orders", "--dry-run").status == 0
+        applying.apply("--dry-run", status=0)
 
     def test_a_dry_run_writes_nothing_and_says_whether_something_would_change(
         self, applying: Applying
     ) -> None:
         applying.write(entry("a"))
-        arguments = (applying.entries, "--set", "orders", "--dry-run")
 
-        assert applying.run(*arguments).status == 1
+        applying.apply("--dry-run", status=1)
         assert applying.items() == {}
         applying.apply()
-        assert applying.run(*arguments).status == 0
+        applying.apply("--dry-run", status=0)
         applying.write(entry("a") | {"x-ticket": "T-2"})  # the function does not see it
-        assert applying.run(*arguments).status == 0
+        applying.apply("--dry-run", status=0)
         applying.write(entry("a", delay=1))
-        assert applying.run(*arguments).status == 1
+        applying.apply("--dry-run", status=1)
 
     def test_without_a_terminal_and_without_yes_nothing_is_written(
         self, applying: Applying
@@ -138,9 +118,10 @@ class TestWriting:
     def test_wrong_usage(self, applying: Applying, arguments: list[str], said: str) -> None:
         applying.write(entry("a"))
 
-        ran = applying.run(*(each.replace("ENTRIES", applying.entries) for each in arguments))
+        words = (each.replace("ENTRIES", applying.entries) for each in arguments)
 
-        assert ran.status == 2
+        ran = applying.run(*words, status=2)
+
         assert said in ran.errors
 
     def test_the_set_may_be_in_the_configuration_file(
@@ -150,7 +131,7 @@ class TestWriting:
         (applying.folder / "lava-s3trigger.toml").write_text('[apply]\nset = "of-file"\n')
         monkeypatch.chdir(applying.folder)
 
-        assert applying.run(applying.entries, "--yes").status == 0
+        applying.run(applying.entries, "--yes", status=0)
         assert applying.items() == {"a": written(entry("a"), "of-file")}
 
 
@@ -169,19 +150,18 @@ class TestSets:
         applying.put(before)
         applying.write(entry("a"), entry("b"))
 
-        ran = applying.apply()
+        ran = applying.apply(status=1)
 
-        assert ran.status == 1
         assert said in ran.output
         assert list(applying.items()) == ["a"]  # b was left out as well
-        assert applying.apply("--adopt").status == 0
+        applying.apply("--adopt", status=0)
         assert applying.items()["a"] == written(entry("a"))
 
     def test_an_entry_that_is_equal_is_adopted_as_well(self, applying: Applying) -> None:
         applying.put(entry("a"))
         applying.write(entry("a"))
 
-        assert applying.apply("--adopt").status == 0
+        applying.apply("--adopt", status=0)
         assert applying.items() == {"a": written(entry("a"))}
 
     @pytest.mark.parametrize("is_in_file", [False, True], ids=["in-the-table", "in-the-file"])
@@ -193,58 +173,51 @@ class TestSets:
         applying.write(theirs if is_in_file else entry("a"))
         before = applying.items()
 
-        ran = applying.apply("--adopt")
+        ran = applying.apply("--adopt", status=1)
 
-        assert ran.status == 1
         assert "(x-lava-chk)" in ran.output
         assert applying.items() == before
 
     def test_a_file_that_names_another_set_is_refused(self, applying: Applying) -> None:
         applying.write(entry("a") | {SET: "theirs"})
 
-        ran = applying.apply()
+        ran = applying.apply(status=1)
 
-        assert ran.status == 1
         assert "says that it is of the set" in ran.output
         assert applying.items() == {}
 
     def test_prune_deletes_entries_of_the_set_that_the_files_lack(self, applying: Applying) -> None:
         entries = [entry(f"t{number}") for number in range(6)]
         applying.put(entry("theirs") | {SET: "theirs"}, entry("nobodys"))
-        applying.write(*entries)
-        applying.apply()
+        applying.applied(*entries)
         applying.write(*entries[1:])
 
-        ran = applying.apply()
-        assert (ran.status, "t0" in applying.items()) == (0, True)
+        ran = applying.apply(status=0)
+        assert "t0" in applying.items()
         assert "1 not in the files (--prune deletes them): t0" in ran.output
 
-        assert applying.apply("--prune").status == 0
+        applying.apply("--prune", status=0)
         assert set(applying.items()) == {"theirs", "nobodys", "t1", "t2", "t3", "t4", "t5"}
 
     def test_prune_refuses_to_delete_more_than_a_fifth(self, applying: Applying) -> None:
         entries = [entry(f"t{number}") for number in range(5)]
-        applying.write(*entries)
-        applying.apply()
+        applying.applied(*entries)
         applying.write(*entries[2:])
 
-        ran = applying.apply("--prune")
+        ran = applying.apply("--prune", status=2)
 
-        assert ran.status == 2
         assert "would delete 2 of the 5 entries of the set" in ran.errors
         assert "deleted  t1" in ran.output  # so that it can be seen which
         assert len(applying.items()) == 5
-        assert applying.apply("--prune-all").status == 0
+        applying.apply("--prune-all", status=0)
         assert len(applying.items()) == 3
 
     def test_prune_refuses_where_a_file_cannot_be_read(self, applying: Applying) -> None:
-        applying.write(*[entry(f"t{number}") for number in range(6)])
-        applying.apply()
+        applying.applied(*[entry(f"t{number}") for number in range(6)])
         (applying.folder / "entries" / "0.json").write_text("{")
 
-        ran = applying.apply("--prune")
+        ran = applying.apply("--prune", status=3)
 
-        assert ran.status == 3
         assert "0.json:1" in ran.errors
         assert len(applying.items()) == 6
 
@@ -255,10 +228,8 @@ class TestChecks:
     def test_an_error_of_check_refuses(self, applying: Applying) -> None:
         applying.write(entry("a", paramters={}))
 
-        ran = applying.apply("--format", "json")
+        found = applying.json(status=1)
 
-        assert ran.status == 1
-        found = ran.json("apply")
         assert found["outcome"] == "refused"
         assert "paramters" in json.dumps(found["findings"])
         assert applying.items() == {}
@@ -266,17 +237,16 @@ class TestChecks:
     def test_a_warning_refuses_only_if_asked(self, applying: Applying) -> None:
         applying.write(entry("a", delay=5, prefix="in/"))
 
-        assert applying.apply("--fail-on", "warning").status == 1
+        applying.apply("--fail-on", "warning", status=1)
         assert applying.items() == {}
-        assert applying.apply().status == 0
+        applying.apply(status=0)
 
     def test_a_failed_case_refuses(self, applying: Applying) -> None:
         case = {"key": "in/a.csv", "expect": "nothing"}
         applying.write(entry("a") | {"x-tests": [case]})
 
-        ran = applying.apply()
+        ran = applying.apply(status=1)
 
-        assert ran.status == 1
         assert "1 case: 0 passed, 1 failed" in ran.output
         assert applying.items() == {}
 
@@ -285,7 +255,7 @@ class TestChecks:
         case = {"key": "in/deep/a.csv", "expect": [{"job_id": "load"}]}
         applying.write(entry("a") | {"x-tests": [case]})
 
-        assert applying.apply().status == 1
+        applying.apply(status=1)
 
     def test_entries_of_others_that_are_hidden_and_freed_are_shown(
         self, applying: Applying
@@ -293,11 +263,10 @@ class TestChecks:
         applying.put(entry("theirs", prefix="in") | {SET: "theirs"})
         applying.write(entry("a", prefix="in/deep/x"))
 
-        ran = applying.apply("--format", "json")
+        [hidden] = applying.json()["hidden"]
 
-        [hidden] = ran.json("apply")["hidden"]
-        assert (hidden["trigger_id"], hidden["set_name"]) == ("theirs", "theirs")
-        assert (hidden["bucket"], hidden["prefix"]) == ("my-bucket", "in/deep/x")
+        found = [hidden[name] for name in ("trigger_id", "set_name", "bucket", "prefix")]
+        assert found == ["theirs", "theirs", "my-bucket", "in/deep/x"]
         applying.write(entry("a", prefix="elsewhere"))
         freed = applying.apply()
         assert (
@@ -310,10 +279,9 @@ class TestChecks:
         keys = applying.folder / "keys.txt"
         keys.write_text("s3://my-bucket/in/a.csv\n")
 
-        ran = applying.apply("--keys", str(keys), "--format", "json")
+        found = applying.json("--keys", str(keys))
 
-        plan = ran.json("apply")["plan"]
-        assert plan["dispatches"]["gained"] == 1
+        assert found["plan"]["dispatches"]["gained"] == 1
 
     def test_a_job_of_a_file_counts_and_is_not_written(self, applying: Applying) -> None:
         jobs = applying.folder / "jobs.json"
@@ -321,16 +289,15 @@ class TestChecks:
         applying.write(entry("a", job_id="of-file"))
 
         strictly = ("--fail-on", "warning")
-        assert applying.apply(*strictly).status == 1
-        assert applying.apply(*strictly, "--jobs", str(jobs)).status == 0
+        applying.apply(*strictly, status=1)
+        applying.apply(*strictly, "--jobs", str(jobs), status=0)
         pages = applying.client.scan(TableName=f"lava.{applying.realm.name}.jobs")
         assert [each["job_id"]["S"] for each in pages["Items"]] == ["load"]
 
     def test_a_renamed_entry_may_fire_twice_until_the_cache_expires(
         self, applying: Applying
     ) -> None:
-        applying.write(entry("old"))
-        applying.apply()
+        applying.applied(entry("old"))
         applying.write(entry("new"))
 
         ran = applying.apply("--prune-all")
@@ -358,11 +325,10 @@ class TestChecks:
         order: list[str],
         gaps: list[bool],
     ) -> None:
-        applying.write(*[entry(name, job_id=job) for name, job in before.items()])
-        applying.apply()
+        applying.applied(*[entry(name, job_id=job) for name, job in before.items()])
         applying.write(*[entry(name, job_id=job) for name, job in after.items()])
 
-        found = applying.apply("--dry-run", "--format", "json").json("apply")
+        found = applying.json("--dry-run")
 
         assert [each["trigger_id"] for each in found["changes"]] == order
         assert [each["is_gap"] for each in found["handovers"]] == gaps
@@ -375,15 +341,12 @@ class TestUndo:
         applying.put(entry("a", parameters={"n": 1.5, "s": "x"}) | {"x-old": [1]}, entry("z"))
         before = applying.items()
         applying.write(entry("a"), entry("b"))
-        ran = applying.apply("--adopt")
-        assert ran.status == 0
+        ran = applying.apply("--adopt", status=0)
 
-        undone = applying.run("--undo", undo_file(ran.errors), "--yes")
+        undone = applying.undo(undo_file(ran.errors))
 
-        assert undone.status == 0, undone.errors
         assert applying.items() == before
-        redone = applying.run("--undo", undo_file(undone.errors), "--yes")
-        assert redone.status == 0
+        applying.undo(undo_file(undone.errors))
         assert applying.items()["a"] == written(entry("a"))
 
     def test_binary_values_and_sets_come_back(self, applying: Applying) -> None:
@@ -393,19 +356,16 @@ class TestUndo:
         applying.write(entry("a", delay=1))
         ran = applying.apply("--adopt")
 
-        applying.run("--undo", undo_file(ran.errors), "--yes")
+        applying.undo(undo_file(ran.errors))
 
         assert applying.items() == before
 
     def test_an_entry_that_was_changed_since_is_left(self, applying: Applying) -> None:
-        applying.write(entry("a"), entry("b"))
-        ran = applying.apply()
+        path = applying.applied(entry("a"), entry("b"))
         applying.put(entry("a", delay=7) | {SET: "orders"})
 
-        undone = applying.run("--undo", undo_file(ran.errors), "--yes", "--format", "json")
+        found = applying.undo(path, "--format", "json", status=1).json()
 
-        assert undone.status == 1
-        found = undone.json("apply")
         assert found["outcome"] == "incomplete"
         [conflict] = found["conflicts"]
         assert conflict["trigger_id"] == "a"
@@ -413,8 +373,7 @@ class TestUndo:
         assert set(applying.items()) == {"a"}
 
     def test_a_file_of_another_realm_is_refused(self, applying: Applying) -> None:
-        applying.write(entry("a"))
-        path = undo_file(applying.apply().errors)
+        path = applying.applied(entry("a"))
 
         ran = applying.line("apply", "--undo", path, "--yes", "--realm", "other")
 
@@ -422,12 +381,15 @@ class TestUndo:
         assert f"is of realm {applying.realm.name}" in ran.errors
 
     def test_the_file_is_for_its_user_only(self, applying: Applying) -> None:
-        applying.write(entry("a"))
-
-        path = Path(undo_file(applying.apply().errors))
+        path = Path(applying.applied(entry("a")))
 
         assert path.is_relative_to(applying.folder / "state" / "lava-s3trigger")
         assert path.stat().st_mode & 0o777 == 0o600
+
+
+def enabled(applying: Applying) -> set[str]:
+    """Return the ids of the entries that are enabled."""
+    return {name for name, each in applying.items().items() if each[1]["enabled"][1]}
 
 
 class TestDisable:
@@ -435,26 +397,13 @@ class TestDisable:
 
     def test_a_set_is_disabled_and_undone(self, applying: Applying) -> None:
         applying.put(entry("theirs", prefix="*") | {SET: "theirs"})
-        applying.write(
-            entry("a"),
-            entry("b", prefix="deep/er"),
-            entry("c", enabled=False),
-            entry("d", prefix="in/deep"),
-        )
-        applying.apply()
+        deep = (entry("b", prefix="deep/er"), entry("d", prefix="in/deep"))
+        applying.applied(entry("a"), entry("c", enabled=False), *deep)
         before = applying.items()
 
-        ran = applying.run("--disable", "--set", "orders", "--yes")
+        ran = applying.run("--disable", "--set", "orders", "--yes", status=0)
 
-        assert ran.status == 0, ran.errors
-        enabled = {name: each[1]["enabled"] for name, each in applying.items().items()}
-        assert enabled == {
-            "theirs": ("BOOL", True),
-            "a": ("BOOL", False),
-            "b": ("BOOL", False),
-            "c": ("BOOL", False),
-            "d": ("BOOL", False),
-        }
+        assert enabled(applying) == {"theirs"}
         assert (
             "theirs (of set theirs) at prefix '*' is hidden from the keys below"
             " s3://my-bucket/deep/er" in ran.output
@@ -463,19 +412,18 @@ class TestDisable:
         assert "lava-s3trigger replay s3://my-bucket/deep/er s3://my-bucket/in --since 20" in (
             ran.output
         )
-        applying.run("--undo", undo_file(ran.errors), "--yes")
+        applying.undo(undo_file(ran.errors))
         assert applying.items() == before
 
     def test_one_entry_of_any_owner(self, applying: Applying) -> None:
         applying.put(entry("a"), entry("b") | {"x-lava-chk": "c0ffee"})
 
-        assert applying.run("--disable", "--trigger", "b", "--yes").status == 0
-        assert applying.items()["b"][1]["enabled"] == ("BOOL", False)
-        assert applying.items()["a"][1]["enabled"] == ("BOOL", True)
+        applying.run("--disable", "--trigger", "b", "--yes", status=0)
+        assert enabled(applying) == {"a"}
 
     def test_what_is_not_there_is_named(self, applying: Applying) -> None:
-        assert applying.run("--disable", "--trigger", "none", "--yes").status == 3
-        assert applying.run("--disable", "--set", "none", "--yes").status == 3
+        applying.run("--disable", "--trigger", "none", "--yes", status=3)
+        applying.run("--disable", "--set", "none", "--yes", status=3)
 
 
 class TestProcess:
@@ -491,24 +439,19 @@ class TestProcess:
         ours, theirs = pty.openpty()
         os.write(ours, f"{answer}\n".encode())
 
-        done = subprocess.run(
-            applying.command(applying.entries, "--set", "orders", "--format", "json"),
-            env=applying.environment(),
-            stdin=theirs,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=SECONDS,
+        process = applying.start(
+            applying.entries, "--set", "orders", "--format", "json", stdin=theirs
         )
+        output, errors = finish(process)
 
         os.close(ours)
         os.close(theirs)
-        assert done.returncode == status, done.stderr
+        assert process.returncode == status, errors
         # Data goes elsewhere, so what is asked about is shown with the question.
-        shown, _, rest = done.stderr.partition("Write these changes? [y/N]: ")
+        shown, _, rest = errors.partition("Write these changes? [y/N]: ")
         assert "new      a  s3://my-bucket/in" in shown
         assert ("Nothing was written." in rest) is not is_written
-        found = json.loads(done.stdout)
+        found = json.loads(output)
         validate("apply", found)
         assert found["outcome"] == ("applied" if is_written else "declined")
         assert ("a" in applying.items()) is is_written
@@ -523,15 +466,7 @@ class TestProcess:
         )
         large = {"text": "x" * 300_000}  # 294 s of a table of one unit
         applying.write(entry("a", parameters=large), entry("b"))
-        command = applying.command(applying.entries, "--set", "orders", "--yes")
-        with signals_received():
-            process = subprocess.Popen(
-                command,
-                env=applying.environment(),
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                text=True,
-            )
+        process = applying.start(applying.entries, "--set", "orders", "--yes")
         assert process.stdout
         assert process.stderr
         shown = read_until(process.stdout, "2 writes take about 5 min", process)
@@ -546,5 +481,5 @@ class TestProcess:
         assert "run the same command again to continue" in errors
         assert list(applying.items()) == ["a"]
         applying.client.update_table(TableName=applying.table, BillingMode="PAY_PER_REQUEST")
-        assert applying.apply().status == 0
+        applying.apply(status=0)
         assert list(applying.items()) == ["a", "b"]

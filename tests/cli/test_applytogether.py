@@ -43,13 +43,7 @@ class Side:
 
     def start(self) -> subprocess.Popen[str]:
         arguments = [str(self.path), "--set", self.name, "--adopt", "--prune-all", "--yes"]
-        return subprocess.Popen(
-            self.applying.command(*arguments),
-            env=self.applying.environment(),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        return self.applying.start(*arguments)
 
     def run(self, *, may_be_killed: bool) -> None:
         """Apply; perhaps end with SIGKILL at some moment after the first write may be made."""
@@ -135,13 +129,8 @@ def test_many_entries_are_planned_and_applied_with_a_progress_bar(applying: Appl
     keys.write_text("".join(f"s3://my-bucket/in/{n}/a.csv\n" for n in range(0, ENTRIES, 50)))
     arguments = (applying.entries, "--set", "orders")
     terminal, process_side = pty.openpty()
-    process = subprocess.Popen(
-        applying.command(*arguments, "--yes", "--keys", str(keys), "--format", "json"),
-        env=applying.environment() | {"TERM": "xterm"},
-        stdout=subprocess.PIPE,
-        stderr=process_side,
-        text=True,
-    )
+    more = ("--yes", "--keys", str(keys), "--format", "json")
+    process = applying.start(*arguments, *more, stderr=process_side)
     os.close(process_side)
     shown = bytearray()
 

@@ -3,7 +3,7 @@
 import json
 import socket
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pytest
 from hypothesis import given, settings
@@ -22,20 +22,31 @@ from .applying import SET, entry, item, items, write_and_change
 from .commandline import CommandLine
 from .writes import WriteUnits, add_writes
 
+pytestmark = pytest.mark.usefixtures("credentials")
+
 
 class Setting:
     """A table of the endpoint, with a clock that sleeping moves."""
 
     def __init__(self, endpoint: Endpoint, units: int = 0, free: float | None = None) -> None:
-        self.clock = Clock()
+        self.endpoint, self.clock = endpoint, Clock()
         self.units = WriteUnits(units, self.clock, free) if units else None
         add_writes(endpoint, self.units)
         self.items = endpoint.realm("demo").triggers.items
         self.table = Table(client(endpoint.url), "lava.demo.s3triggers", self.clock, self.sleep)
         self.table.describe()
+        endpoint.forget_calls()
 
     def sleep(self, seconds: float) -> None:
         self.clock.now += seconds
+
+    def write(self, number: int) -> list[Change]:
+        """Write new entries, and forget the calls."""
+        changes = [new(f"t{n}", prefix=f"in/{n}") for n in range(number)]
+        for each in changes:
+            assert self.table.write(each) is None
+        self.endpoint.forget_calls()
+        return changes
 
 
 def client(url: str) -> Any:
@@ -43,12 +54,6 @@ def client(url: str) -> Any:
 
     config = Config(retries={"total_max_attempts": 1})
     return Aws(region=REGION, endpoint_url=url).client("dynamodb", config)
-
-
-@pytest.fixture(autouse=True)
-def _credentials(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
 
 
 def new(trigger_id: str, **fields: Any) -> Change:
@@ -60,10 +65,9 @@ class TestCapacity:
 
     def test_no_write_is_throttled_where_the_table_has_its_units(self, endpoint: Endpoint) -> None:
         setting = Setting(endpoint, units=1)
-        changes = [new(f"t{number:03}") for number in range(200)]
         start = setting.clock.now
 
-        assert [setting.table.write(each) for each in changes] == [None] * 200
+        changes = setting.write(200)
 
         assert len(setting.items) == 200
         assert setting.units
@@ -76,7 +80,7 @@ class TestCapacity:
     ) -> None:
         setting = Setting(endpoint, units=1, free=0.3)
 
-        assert all(setting.table.write(new(f"t{number:03}")) is None for number in range(200))
+        setting.write(200)
 
         assert len(setting.items) == 200
         assert setting.units
@@ -107,20 +111,21 @@ class TestCapacity:
         assert Capacity().seconds(change) == 0
 
     def test_the_size_of_an_item(self) -> None:
-        values: dict[str, dict[str, Any]] = {
-            "s": {"S": "\u00e9"},
-            "n": {"N": "-12.345"},
-            "b": {"B": b"abc"},
-            "t": {"BOOL": True},
-            "z": {"NULL": True},
-            "l": {"L": [{"S": "ab"}]},
-            "m": {"M": {"k": {"S": "ab"}}},
-            "e": {"SS": ["ab", "c"]},
-            "f": {"NS": ["1"]},
-        }
-        sizes = {name: item_bytes({name: value}) - 1 for name, value in values.items()}
+        values: list[tuple[dict[str, Any], int]] = [
+            ({"S": "\u00e9"}, 2),
+            ({"N": "-12.345"}, 4),
+            ({"B": b"abc"}, 3),
+            ({"BOOL": True}, 1),
+            ({"NULL": True}, 1),
+            ({"L": [{"S": "ab"}]}, 6),
+            ({"M": {"k": {"S": "ab"}}}, 7),
+            ({"SS": ["ab", "c"]}, 3),
+            ({"NS": ["1"]}, 2),
+        ]
+        assert [item_bytes({"n": value}) - 1 for value, _ in values] == [size for _, size in values]
 
-        assert sizes == {"s": 2, "n": 4, "b": 3, "t": 1, "z": 1, "l": 6, "m": 7, "e": 3, "f": 2}
+
+CHANGED: Final = "it was changed since it was read: '{}'"
 
 
 class TestConditions:
@@ -129,10 +134,10 @@ class TestConditions:
     @pytest.mark.parametrize(
         ("now", "said"),
         [
-            ({"delay": 9}, "it was changed since it was read: 'delay'"),
-            ({"x-ticket": "T"}, "it was changed since it was read: 'x-ticket'"),
-            ({"if_fnmatch": "*"}, "it was changed since it was read: 'if_fnmatch'"),
-            ({SET: "theirs"}, f"it was changed since it was read: '{SET}'"),
+            ({"delay": 9}, CHANGED.format("delay")),
+            ({"x-ticket": "T"}, CHANGED.format("x-ticket")),
+            ({"if_fnmatch": "*"}, CHANGED.format("if_fnmatch")),
+            ({SET: "theirs"}, CHANGED.format(SET)),
             (None, "it was deleted since it was read"),
         ],
         ids=["a-field", "a-custom-field", "a-field-more", "the-set", "deleted"],
@@ -148,10 +153,8 @@ class TestConditions:
         found = dict(setting.items)
 
         after = None if is_deletion else item(entry("t", job_id="other"))
-        if is_deletion and now is None:
-            assert setting.table.write(Change("t", read, after)) is None  # it is gone already
-        else:
-            assert setting.table.write(Change("t", read, after)) == said
+        is_gone = is_deletion and now is None  # already
+        assert setting.table.write(Change("t", read, after)) == (None if is_gone else said)
         assert setting.items == found
 
     def test_an_entry_that_someone_made_meanwhile_is_left(self, endpoint: Endpoint) -> None:
@@ -189,9 +192,8 @@ class TestConditions:
 
         absent = found.text.count("attribute_not_exists")
         assert absent + 7 == len(found.names)
-        assert {"delay", "globals", "if_fnmatch", "if_not_fnmatch", "jinja", SET} <= {
-            *found.names.values()
-        }
+        some = {"delay", "globals", "if_fnmatch", "if_not_fnmatch", "jinja", SET}
+        assert some <= {*found.names.values()}
 
 
 class TestFailures:
@@ -199,7 +201,6 @@ class TestFailures:
 
     def test_a_lost_reply_is_no_conflict(self, endpoint: Endpoint) -> None:
         setting = Setting(endpoint)
-        endpoint.forget_calls()
         endpoint.fail({("PutItem", 1): LOST_REPLY})
 
         assert setting.table.write(new("t")) is None
@@ -209,7 +210,6 @@ class TestFailures:
     def test_a_lost_reply_of_a_deletion_is_no_conflict(self, endpoint: Endpoint) -> None:
         setting = Setting(endpoint)
         setting.items["t",] = item(entry("t"))
-        endpoint.forget_calls()
         endpoint.fail({("DeleteItem", 1): LOST_REPLY})
 
         assert setting.table.write(Change("t", item(entry("t")), None)) is None
@@ -217,7 +217,6 @@ class TestFailures:
 
     def test_an_error_of_the_server_is_retried_some_times(self, endpoint: Endpoint) -> None:
         setting = Setting(endpoint)
-        endpoint.forget_calls()
         endpoint.fail({("PutItem", 1): SERVER_ERROR, ("PutItem", 2): SERVER_ERROR})
         assert setting.table.write(new("t")) is None
 
@@ -249,14 +248,12 @@ class TestReadBack:
 
     def test_what_someone_else_wrote_is_named(self, endpoint: Endpoint) -> None:
         setting = Setting(endpoint)
-        changes = [new("a"), new("b")]
-        for each in changes:
-            setting.table.write(each)
-        setting.items["b",] = item(entry("b", delay=1))
+        changes = setting.write(2)
+        setting.items["t1",] = item(entry("t1", delay=1))
 
         [(trigger_id, reason)] = setting.table.read_back(changes)
 
-        assert trigger_id == "b"
+        assert trigger_id == "t1"
         assert "someone else wrote it" in reason
 
     def test_an_index_that_is_late_is_waited_for_and_named(self, endpoint: Endpoint) -> None:
@@ -284,23 +281,16 @@ class TestCalls:
 
     def test_many_entries_are_read_back_together(self, endpoint: Endpoint) -> None:
         setting = Setting(endpoint)
-        changes = [new(f"t{number}", prefix=f"in/{number}") for number in range(200)]
-        for each in changes:
-            setting.table.write(each)
+        changes = setting.write(200)
         setting.items["t7",] = item(entry("t7", prefix="in/7", delay=1))
-        endpoint.forget_calls()
 
         assert [each[0] for each in setting.table.read_back(changes)] == ["t7"]
         assert endpoint.calls == {"Scan": 1, "Query": 1}
 
     def test_few_entries_are_read_back_singly(self, endpoint: Endpoint) -> None:
         setting = Setting(endpoint)
-        changes = [new(f"t{number}", prefix=f"in/{number}") for number in range(3)]
-        for each in changes:
-            setting.table.write(each)
-        endpoint.forget_calls()
 
-        assert list(setting.table.read_back(changes)) == []
+        assert list(setting.table.read_back(setting.write(3))) == []
         assert endpoint.calls == {"GetItem": 3, "Query": 3}
 
     def test_nothing_to_do_is_one_read_of_the_table(

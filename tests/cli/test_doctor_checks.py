@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
+from lava_s3trigger import __version__
 from lava_s3trigger.cli.deployed.realm import Deployment
 from lava_s3trigger.cli.doctor import checks  # noqa: F401 - registers the checks
 from lava_s3trigger.cli.doctor.registry import CHECKS, Finding, diagnose
@@ -37,24 +38,14 @@ if TYPE_CHECKING:
 
     Change = Callable[[CannedRealm], object]
 
-NAMES: Final = (
-    "function-throttled",
-    "function-handler",
-    "function-timeout",
-    "function-observing",
-    "function-log-level",
-    "function-log-dispatches",
-    "messages-expire",
-    "visibility-timeout",
-    "queue-policy",
-    "redrive-to-worker",
-    "redrive-receives",
-    "mapping-filter",
-    "entry-errors",
-    "entry-warnings",
-    "dedup-overwrites",
-)
+NAMES: Final = """
+    function-throttled function-handler function-timeout function-observing function-log-level
+    function-log-dispatches function-failing function-throttles messages-expire dead-letters
+    visibility-timeout queue-policy redrive-to-worker redrive-receives mapping-filter
+    entry-errors entry-warnings dedup-overwrites
+"""
 DAY: Final = 86400
+DEAD_LETTERS: Final = f"{FUNCTION}-dlq"
 
 
 def found(realm: CannedRealm, *names: str) -> list[Finding]:
@@ -73,7 +64,7 @@ def option(command: list[str], name: str) -> str:
 
 
 def test_a_sound_realm_has_no_finding() -> None:
-    assert found(CannedRealm(), *NAMES) == []
+    assert found(CannedRealm(), *NAMES.split()) == []
 
 
 def configured(**fields: Any) -> Change:
@@ -120,177 +111,191 @@ def under(operator: str, name: str, value: str) -> str:
     return json.dumps(policy)
 
 
+def intake_policy(text: str) -> Change:
+    return attributes(INTAKE, Policy=text)
+
+
+def filtered() -> Change:
+    return mapping(FilterCriteria={"Filters": [{"Pattern": PATTERN}, {"Pattern": "{}"}]})
+
+
+def started(version: str) -> Change:
+    """Return what has an instance log its start."""
+    line = json.dumps({"level": "INFO", "event": "started", "version": version})
+    events = {"events": [{"timestamp": 1, "message": line}]}
+    streams = {"logStreams": [{"logStreamName": "s"}]}
+    return both(answer("DescribeLogStreams", streams), answer("GetLogEvents", events))
+
+
+def both(*changes: Change) -> Change:
+    return lambda realm: [change(realm) for change in changes]
+
+
+def measured(subject: str = DEAD_LETTERS, /, **hours: list[float]) -> Change:
+    """Return what has metrics, of a queue or of the function: values of the last hours."""
+
+    def metrics(asked: dict[str, Any]) -> dict[str, Any]:
+        [statistic] = asked["Statistics"]
+        end = dt.datetime.fromisoformat(asked["EndTime"])
+        start = dt.datetime.fromisoformat(asked["StartTime"])
+        values = hours.get(asked["MetricName"].removeprefix("Approximate"), [])
+        points: list[dict[str, Any]] = [
+            {"Timestamp": end - dt.timedelta(hours=n, minutes=30), statistic: value}
+            for n, value in enumerate(values)
+        ]
+        if asked["Dimensions"][0]["Value"] != subject:
+            points = []
+        return {"Datapoints": [point for point in points if point["Timestamp"] >= start]}
+
+    return answer("GetMetricStatistics", metrics)
+
+
 BUCKET: Final = "arn:aws:s3:::my-bucket"
 RULE: Final = arn("events", "rule/lava.prod.in")
+S3: Final = f"s3.amazonaws.com ({BUCKET})"
+SNS: Final = f"sns.amazonaws.com ({arn('sns', 'topic')})"
+EVENTS: Final = f"events.amazonaws.com ({RULE})"
+LOG: Final = f"/aws/lambda/{FUNCTION}"
+HANDLER: Final = "lava_s3trigger.handler.lambda_handler"
 ELSEWHERE: Final = json.dumps(
     {"deadLetterTargetArn": f"arn:aws:sqs:us-east-1:210987654321:{FUNCTION}-dlq"}
 )
 PATTERN: Final = '{"body": {"Records": {"eventName": ["ObjectCreated:Put"]}}}'
-OTHER_FUNCTION: Final = "realm.main.handler"
+DELETED: Final = f"{arn('sqs', INTAKE)}: messages that do not match are deleted:"
+UNREADABLE: Final = {"ErrorCode": "KMSKeyDisabled", "Message": "the key is off"}
+PARKED: Final = f"{FUNCTION}: its dead-letter queue is lava-prod-core, a worker's queue"
+LISTED: Final = "`lava-s3trigger check --realm prod` lists them"
+NO_ALARMS: Final = answer("DescribeAlarms", {"MetricAlarms": []})
 
 
-@cases(
-    ("name", "change", "subject", "message"),
-    {
-        "concurrency": (
+UNSENT: Final = f"{INTAKE}: its policy does not allow {{}} to send"
+OLDER: Final = f"{FUNCTION}: the package is version {{}}; this command line is {__version__}"
+SIX_TIMES: Final = "six times 60 s and a batch window of 30 s"
+ALARMS: Final = [
+    *("dead-letters", "intake-dead-letters", "intake-age", "async-age", "async-dropped"),
+    *("dead-letter-errors", "errors", "throttles", "recursion", "lag"),
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "told"),
+    [
+        (
             "function-throttled",
             answer("GetFunctionConcurrency", {"ReservedConcurrentExecutions": 0}),
-            FUNCTION,
-            "the reserved concurrency is 0",
+            f"{FUNCTION}: the reserved concurrency is 0",
         ),
-        "handler": (
+        (
             "function-handler",
-            configured(Handler=OTHER_FUNCTION),
-            FUNCTION,
-            (
-                f"the handler is {OTHER_FUNCTION}, not lava_s3trigger.handler.lambda_handler or"
-                " s3trigger.lambda_handler"
-            ),
+            configured(Handler="main.handler"),
+            f"{FUNCTION}: the handler is main.handler, not {HANDLER} or s3trigger.lambda_handler",
         ),
-        "timeout": ("function-timeout", configured(Timeout=59), FUNCTION, "the timeout is 59 s"),
-        "mode": (
+        ("function-timeout", configured(Timeout=59), f"{FUNCTION}: the timeout is 59 s"),
+        (
             "function-observing",
             variables(S3TRIGGER_MODE="observe"),
-            FUNCTION,
-            "S3TRIGGER_MODE is observe",
+            f"{FUNCTION}: S3TRIGGER_MODE is observe",
         ),
-        "level of the function": (
+        (
             "function-log-level",
             variables(LAVA_LOGLEVEL="Critical"),
-            "LAVA_LOGLEVEL",
-            "Critical hides failures and user errors",
+            "LAVA_LOGLEVEL: Critical hides failures and user errors",
         ),
-        "level of Lambda": (
+        (
             "function-log-level",
             logging("FATAL"),
-            "ApplicationLogLevel",
-            "FATAL drops failures and user errors",
+            "ApplicationLogLevel: FATAL drops failures and user errors",
         ),
-        "metrics": (
-            "function-log-level",
-            logging("WARN"),
-            "ApplicationLogLevel",
-            "WARN drops the metrics",
-        ),
-        "dispatches, of the function": (
+        ("function-log-level", logging("WARN"), "ApplicationLogLevel: WARN drops the metrics"),
+        (
             "function-log-dispatches",
             variables(LOGLEVEL="warning"),
-            f"/aws/lambda/{FUNCTION}",
-            "the log begins at the level warning",
+            f"{LOG}: the log begins at the level warning",
         ),
-        "dispatches, of Lambda": (
-            "function-log-dispatches",
-            logging("ERROR"),
-            f"/aws/lambda/{FUNCTION}",
-            "the log begins at the level error",
+        ("function-log-dispatches", logging("ERROR"), f"{LOG}: the log begins at the level error"),
+        (
+            "function-failing",
+            measured(FUNCTION, Errors=[10], Invocations=[100]),
+            f"{FUNCTION}: 10 of 100 invocations of the last hour failed",
         ),
-        "visibility without the window": (
+        (
+            "function-throttles",
+            measured(FUNCTION, Throttles=[12], Invocations=[100]),
+            f"{FUNCTION}: 12 throttles and 100 invocations in the last hour",
+        ),
+        ("package-outdated", started("0.0"), OLDER.format("0.0")),
+        ("package-outdated", started(f"{__version__}rc1"), OLDER.format(f"{__version__}rc1")),
+        ("alarm-missing", NO_ALARMS, f"{FUNCTION}: there is no alarm {', '.join(ALARMS)}"),
+        (
+            "dead-letters",
+            attributes(f"{INTAKE}-dlq", ApproximateNumberOfMessages="1"),
+            f"{INTAKE}-dlq: 1 messages wait",
+        ),
+        (
+            "messages-expire",
+            measured(INTAKE, AgeOfOldestMessage=[10.5 * DAY]),
+            f"{INTAKE}: the oldest message is 10.5 days old, of 14 days",
+        ),
+        (
             "visibility-timeout",
             attributes(INTAKE, VisibilityTimeout="389"),
-            INTAKE,
-            (
-                "the visibility timeout is 389 s; six times 60 s and a batch window of 30 s ask for"
-                " 390 s"
-            ),
+            f"{INTAKE}: the visibility timeout is 389 s; {SIX_TIMES} ask for 390 s",
         ),
-        "no policy for S3": (
+        ("queue-policy", intake_policy(queue_policy("sns", "events")), UNSENT.format(S3)),
+        ("queue-policy", intake_policy(queue_policy("s3", "events")), UNSENT.format(SNS)),
+        ("queue-policy", intake_policy(queue_policy("s3", "sns")), UNSENT.format(EVENTS)),
+        (
             "queue-policy",
-            attributes(INTAKE, Policy=queue_policy("sns", "events")),
-            INTAKE,
-            f"its policy does not allow s3.amazonaws.com ({BUCKET}) to send",
+            attributes(DEAD_LETTERS, Policy=""),
+            f"{DEAD_LETTERS}: its policy does not allow {SNS} and {EVENTS} to send",
         ),
-        "no policy for SNS": (
+        (
             "queue-policy",
-            attributes(INTAKE, Policy=queue_policy("s3", "events")),
-            INTAKE,
-            f"its policy does not allow sns.amazonaws.com ({arn('sns', 'topic')}) to send",
+            intake_policy(under("ArnLike", "aws:SourceArn", "arn:aws:s3:::other*")),
+            UNSENT.format(S3),
         ),
-        "no policy for EventBridge": (
+        (
             "queue-policy",
-            attributes(INTAKE, Policy=queue_policy("s3", "sns")),
-            INTAKE,
-            f"its policy does not allow events.amazonaws.com ({RULE}) to send",
+            intake_policy(under("StringEquals", "aws:SourceArn", "arn:aws:s3:::*")),
+            UNSENT.format(S3),
         ),
-        "no policy of the dead-letter queue": (
-            "queue-policy",
-            attributes(f"{FUNCTION}-dlq", Policy=""),
-            f"{FUNCTION}-dlq",
-            (
-                f"its policy does not allow sns.amazonaws.com ({arn('sns', 'topic')}) and"
-                f" events.amazonaws.com ({RULE}) to send"
-            ),
-        ),
-        "another bucket": (
-            "queue-policy",
-            attributes(INTAKE, Policy=under("ArnLike", "aws:SourceArn", "arn:aws:s3:::other*")),
-            INTAKE,
-            f"its policy does not allow s3.amazonaws.com ({BUCKET}) to send",
-        ),
-        "a star that does not match": (
-            "queue-policy",
-            attributes(INTAKE, Policy=under("StringEquals", "aws:SourceArn", "arn:aws:s3:::*")),
-            INTAKE,
-            f"its policy does not allow s3.amazonaws.com ({BUCKET}) to send",
-        ),
-        "redrive to a worker": (
+        (
             "redrive-to-worker",
             redrive("lava-prod-core", 5),
-            INTAKE,
-            "its redrive policy moves messages to lava-prod-core, a worker's queue",
+            f"{INTAKE}: its redrive policy moves messages to lava-prod-core, a worker's queue",
         ),
-        "dead letters to a worker": (
+        (
             "redrive-to-worker",
             configured(DeadLetterConfig={"TargetArn": arn("sqs", "lava-prod-core")}),
-            FUNCTION,
-            "its dead-letter queue is lava-prod-core, a worker's queue",
+            PARKED,
         ),
-        "parked for a worker": (
-            "redrive-to-worker",
-            variables(S3TRIGGER_DEAD_LETTER_QUEUE="lava-prod-core"),
-            FUNCTION,
-            "its dead-letter queue is lava-prod-core, a worker's queue",
-        ),
-        "few tries": (
-            "redrive-receives",
-            redrive(f"{INTAKE}-dlq", 4),
-            INTAKE,
-            "its maxReceiveCount is 4",
-        ),
-        "filter": (
+        ("redrive-to-worker", variables(S3TRIGGER_DEAD_LETTER_QUEUE="lava-prod-core"), PARKED),
+        ("redrive-receives", redrive(f"{INTAKE}-dlq", 4), f"{INTAKE}: its maxReceiveCount is 4"),
+        ("mapping-filter", filtered(), f"{DELETED} {PATTERN} or {{}}"),
+        (
             "mapping-filter",
-            mapping(FilterCriteria={"Filters": [{"Pattern": PATTERN}, {"Pattern": "{}"}]}),
-            arn("sqs", INTAKE),
-            f"messages that do not match are deleted: {PATTERN} or {{}}",
+            mapping(FilterCriteriaError=UNREADABLE),
+            f"{DELETED} one that cannot be read: the key is off",
         ),
-        "filter that cannot be read": (
-            "mapping-filter",
-            mapping(
-                FilterCriteriaError={"ErrorCode": "KMSKeyDisabled", "Message": "the key is off"}
-            ),
-            arn("sqs", INTAKE),
-            "messages that do not match are deleted: one that cannot be read: the key is off",
-        ),
-        "error of an entry": (
+        (
             "entry-errors",
             lambda realm: realm.triggers.append(trigger("bad", enbaled={"BOOL": True})),
-            "entries of prod",
-            "1 in bad; `lava-s3trigger check --realm prod` lists them",
+            f"entries of prod: 1 in bad; {LISTED}",
         ),
-        "worker without a queue": (
+        (
             "entry-warnings",
             lambda realm: realm.jobs.append(job("other", "nobody")),
-            "entries of prod",
-            "1 in other; `lava-s3trigger check --realm prod` lists them",
+            f"entries of prod: 1 in other; {LISTED}",
         ),
-    },
+    ],
 )
-def test_a_fault_is_found(name: str, change: Change, subject: str, message: str) -> None:
+def test_a_fault_is_found(name: str, change: Change, told: str) -> None:
     realm = CannedRealm()
     change(realm)
 
     [finding] = found(realm, name)
 
-    assert (finding.subject, finding.message) == (subject, message)
+    assert f"{finding.subject}: {finding.message}" == told
 
 
 @cases(
@@ -302,40 +307,45 @@ def test_a_fault_is_found(name: str, change: Change, subject: str, message: str)
         ),
         "a wrapper": (
             "function-handler",
-            lambda realm: (
-                configured(Handler="wrapper.handler")(realm),
-                variables(ORIGINAL_HANDLER="lava_s3trigger.handler.lambda_handler")(realm),
-            ),
+            both(configured(Handler="wrapper.handler"), variables(ORIGINAL_HANDLER=HANDLER)),
         ),
         "an image": ("function-handler", configured(Handler=None)),
         "a level of a text log": ("function-log-level", logging("FATAL", "Text")),
         "no metrics": (
             "function-log-level",
-            lambda realm: (logging("WARN")(realm), variables(S3TRIGGER_METRICS="off")(realm)),
+            both(logging("WARN"), variables(S3TRIGGER_METRICS="off")),
+        ),
+        "few failures": ("function-failing", measured(FUNCTION, Errors=[9], Invocations=[100])),
+        "few throttles": (
+            "function-throttles",
+            measured(FUNCTION, Throttles=[10], Invocations=[100]),
+        ),
+        "this package": ("package-outdated", started(__version__)),
+        "messages that are not old": (
+            "messages-expire",
+            measured(INTAKE, AgeOfOldestMessage=[10.4 * DAY]),
         ),
         "a condition on the account": (
             "queue-policy",
-            attributes(INTAKE, Policy=under("StringEquals", "aws:SourceAccount", "210987654321")),
+            intake_policy(under("StringEquals", "aws:SourceAccount", "210987654321")),
         ),
         "this bucket": (
             "queue-policy",
-            attributes(INTAKE, Policy=under("ArnLike", "AWS:SourceArn", "arn:aws:s3:*:*:my-*")),
+            intake_policy(under("ArnLike", "AWS:SourceArn", "arn:aws:s3:*:*:my-*")),
         ),
         "denied without TLS": (
             "queue-policy",
-            attributes(INTAKE, Policy=denying({"Bool": {"aws:SecureTransport": "false"}})),
+            intake_policy(denying({"Bool": {"aws:SecureTransport": "false"}})),
         ),
         "denied for reasons that are not known": (
             "queue-policy",
-            attributes(INTAKE, Policy=denying({"StringNotEquals": {"aws:SourceOrgID": "o-1"}})),
+            intake_policy(denying({"StringNotEquals": {"aws:SourceOrgID": "o-1"}})),
         ),
         "a queue of another account": (
             "queue-policy",
-            lambda realm: (
-                answer("GetSubscriptionAttributes", {"Attributes": {"RedrivePolicy": ELSEWHERE}})(
-                    realm
-                ),
-                attributes(f"{FUNCTION}-dlq", Policy=queue_policy("events"))(realm),
+            both(
+                answer("GetSubscriptionAttributes", {"Attributes": {"RedrivePolicy": ELSEWHERE}}),
+                attributes(DEAD_LETTERS, Policy=queue_policy("events")),
             ),
         ),
         "an empty filter": ("mapping-filter", mapping(FilterCriteria={"Filters": []})),
@@ -387,9 +397,9 @@ class TestQueuePolicy:
         denied = found(realm, "queue-policy")
 
         assert [finding.message.partition(" is denied")[0] for finding in denied] == [
-            f"s3.amazonaws.com ({BUCKET})",
-            f"sns.amazonaws.com ({arn('sns', 'topic')})",
-            f"events.amazonaws.com ({RULE})",
+            S3,
+            SNS,
+            EVENTS,
         ]
         assert all(json.dumps(condition) in finding.message for finding in denied)
         assert {finding.command for finding in denied} == {""}
@@ -397,7 +407,7 @@ class TestQueuePolicy:
     def test_lambda_sends_by_the_role_which_a_statement_can_deny(self) -> None:
         realm = CannedRealm()
         condition = {"ArnNotLike": {"aws:SourceArn": "arn:aws:*"}}
-        realm.queues[f"{FUNCTION}-dlq"]["Policy"] = denying(condition)
+        realm.queues[DEAD_LETTERS]["Policy"] = denying(condition)
 
         [finding] = found(realm, "queue-policy")
 
@@ -412,7 +422,7 @@ class TestQueuePolicy:
         statement = {"Effect": "Allow", "Principal": {"AWS": ROLE}, "Action": "*", "Resource": "*"}
         policy = json.loads(queue_policy("sns", "events"))
         policy["Statement"].append(statement)
-        realm.queues[f"{FUNCTION}-dlq"]["Policy"] = json.dumps(policy)
+        realm.queues[DEAD_LETTERS]["Policy"] = json.dumps(policy)
         assert found(realm, "queue-policy") == []
 
     @pytest.mark.parametrize("operation", ["GetRolePolicy", "GetSubscriptionAttributes"])
@@ -420,7 +430,7 @@ class TestQueuePolicy:
         realm = CannedRealm()
         realm.refused.add(operation)
         if operation == "GetRolePolicy":
-            realm.queues[f"{FUNCTION}-dlq"]["Policy"] = queue_policy("sns", "events")
+            realm.queues[DEAD_LETTERS]["Policy"] = queue_policy("sns", "events")
 
         diagnosis = diagnose(Deployment(realm, "prod", FUNCTION), [CHECKS["queue-policy"]])
 
@@ -460,16 +470,12 @@ class TestCommands:
 
     def test_a_handler_is_only_set_where_the_package_has_logged_its_start(self) -> None:
         realm = CannedRealm()
-        realm.function["Handler"] = OTHER_FUNCTION
+        realm.function["Handler"] = "main.handler"
         assert found(realm, "function-handler")[0].command == ""
 
-        started = {"level": "INFO", "event": "started", "version": "1.0.0"}
-        realm.answers["DescribeLogStreams"] = {"logStreams": [{"logStreamName": "s"}]}
-        realm.answers["GetLogEvents"] = {
-            "events": [{"timestamp": 1, "message": json.dumps(started)}]
-        }
+        started("1.0.0")(realm)
         command, _wait = words(found(realm, "function-handler")[0])
-        assert option(command, "handler") == "lava_s3trigger.handler.lambda_handler"
+        assert option(command, "handler") == HANDLER
 
     def test_a_level_is_set_where_it_is_read_from(self) -> None:
         realm = CannedRealm(environment={"LAVA_LOGLEVEL": "critical", "KEPT": "1"})
@@ -522,6 +528,30 @@ class TestCommands:
         assert policy["deadLetterTargetArn"] == arn("sqs", f"{INTAKE}-dlq")
         assert (receives.command, receives.cause) == ("", "redrive-to-worker")
 
+    @cases(
+        ("name", "change", "command"),
+        {
+            "dead letters of the intake": (
+                "dead-letters",
+                attributes(f"{INTAKE}-dlq", ApproximateNumberOfMessages="1"),
+                f"aws sqs start-message-move-task --source-arn {arn('sqs', INTAKE)}-dlq",
+            ),
+            "no alarm": ("alarm-missing", NO_ALARMS, f"sam deploy --stack-name {FUNCTION} "),
+            "old dead letters": (
+                "messages-expire",
+                measured(AgeOfOldestMessage=[11 * DAY]),
+                "lava-s3trigger dead-letters redrive --realm prod",
+            ),
+        },
+    )
+    def test_what_corrects_a_fault(self, name: str, change: Change, command: str) -> None:
+        realm = CannedRealm()
+        change(realm)
+
+        [finding] = found(realm, name)
+
+        assert finding.command.startswith(command)
+
     @pytest.mark.parametrize("bucket", ["s3://my-bucket", "my bucket", "b/incoming", ""])
     def test_a_mistaken_bucket_ends_no_check(self, bucket: str) -> None:
         realm = CannedRealm(triggers=[trigger("t"), trigger("u", bucket={"S": bucket})])
@@ -533,7 +563,7 @@ class TestCommands:
         ("name", "change"),
         [
             ("function-observing", variables(S3TRIGGER_MODE="observe")),
-            ("mapping-filter", mapping(FilterCriteria={"Filters": [{"Pattern": PATTERN}]})),
+            ("mapping-filter", filtered()),
             ("dedup-overwrites", variables(S3TRIGGER_DEDUP_TABLE="recent")),
         ],
         ids=["observing", "filter", "overwrites"],
@@ -545,25 +575,6 @@ class TestCommands:
         [finding] = found(realm, name)
 
         assert finding.command == ""
-
-
-def measured(**hours: list[float]) -> Change:
-    """Return what has metrics of SQS: values by the hours for which they are past."""
-
-    def metrics(asked: dict[str, Any]) -> dict[str, Any]:
-        [statistic] = asked["Statistics"]
-        end = dt.datetime.fromisoformat(asked["EndTime"])
-        start = dt.datetime.fromisoformat(asked["StartTime"])
-        values = hours.get(asked["MetricName"].removeprefix("Approximate"), [])
-        points: list[dict[str, Any]] = [
-            {"Timestamp": end - dt.timedelta(hours=n, minutes=30), statistic: value}
-            for n, value in enumerate(values)
-        ]
-        if asked["Dimensions"][0]["Value"] != f"{FUNCTION}-dlq":
-            points = []
-        return {"Datapoints": [point for point in points if point["Timestamp"] >= start]}
-
-    return answer("GetMetricStatistics", metrics)
 
 
 class TestMessagesExpire:
@@ -612,7 +623,7 @@ class TestMessagesExpire:
     ) -> None:
         realm = CannedRealm()
         measured(**hours)(realm)
-        realm.queues[f"{FUNCTION}-dlq"] |= {
+        realm.queues[DEAD_LETTERS] |= {
             "MessageRetentionPeriod": str(14 * DAY),
             "ApproximateNumberOfMessages": str(waiting),
         }
@@ -624,7 +635,7 @@ class TestMessagesExpire:
     def test_a_shorter_retention_is_made_longer(self) -> None:
         realm = CannedRealm()
         measured(NumberOfMessagesVisible=[1.0] * 80)(realm)
-        realm.queues[f"{FUNCTION}-dlq"] |= {
+        realm.queues[DEAD_LETTERS] |= {
             "MessageRetentionPeriod": str(4 * DAY),
             "ApproximateNumberOfMessages": "1",
         }

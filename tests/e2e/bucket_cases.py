@@ -1,6 +1,7 @@
 """Buckets to connect: entries, notifications that are there, and what S3 makes of it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Final
 
 CREATED: Final = "s3:ObjectCreated:*"
@@ -37,18 +38,24 @@ class Note:
         return found | ({"Filter": {"Key": {"FilterRules": rules}}} if rules else {})
 
 
+def notifications(notes: tuple[Note, ...], arns: dict[str, str]) -> dict[str, Any]:
+    """Return the configuration of a bucket that has some notifications."""
+    found: dict[str, Any] = {}
+    for number, each in enumerate(notes):
+        found.setdefault(each.kind, []).append(each.as_json(arns, number))
+    return found
+
+
 @dataclass(frozen=True)
 class Case:
     """A bucket."""
 
-    name: str
-    outcome: str
-    """``merged``, ``unchanged``, ``overlaps``, ``connected`` or ``moved``; see the test."""
+    name: str = ""
     entries: tuple[dict[str, Any], ...] = ({"prefix": "in"},)
     former: tuple[Note, ...] = ()
     eventbridge: bool = False
     rules: tuple[dict[str, Any], ...] = ()
-    """Rules that are there: ``name``, ``detail``, and ``targets``."""
+    """Rules that are there: ``name``, ``detail``, and ``more`` names of buckets."""
     options: tuple[str, ...] = ()
     connected: tuple[str, ...] | None = None
     """Options with which `connect` ran before."""
@@ -62,28 +69,27 @@ class Case:
     """What the command prints."""
     is_delivered: bool = True
     """Whether the local server can deliver it: it compares filters with keys unencoded."""
-    kept: bool = True
-    """Whether all that was there stays."""
+    outcome: str = ""
+    """``merged``, ``unchanged``, ``overlaps``, ``connected`` or ``moved``; see the test."""
 
 
-def queue(prefix: str = "", suffix: str = "", *events: str) -> Note:
-    return Note(QUEUES, "queue", prefix, suffix, events or (CREATED,))
+def _note(kind: str, to: str, prefix: str = "", suffix: str = "", *events: str) -> Note:
+    return Note(kind, to, prefix, suffix, events or (CREATED,))
 
 
-def topic(prefix: str = "", suffix: str = "", *events: str) -> Note:
-    return Note(TOPICS, "topic", prefix, suffix, events or (CREATED,))
-
-
-def function(prefix: str = "", suffix: str = "", *events: str) -> Note:
-    return Note(FUNCTIONS, "function", prefix, suffix, events or (CREATED,))
-
-
+queue = partial(_note, QUEUES, "queue")
+topic = partial(_note, TOPICS, "topic")
+function = partial(_note, FUNCTIONS, "function")
 BY_HAND: Final = Note(FUNCTIONS, "ours", "in/")
 BY_HAND_QUEUE: Final = Note(QUEUES, "intake", "in/")
 BY_HAND_TOPIC: Final = Note(TOPICS, "subscribed", "in/")
 RULE: Final = {"name": "hand", "detail": {"object": {"key": [{"prefix": "in/"}]}}}
 CSV: Final = ({"prefix": "in", "if_fnmatch": "*.csv"},)
 EB: Final = ("--by", "eventbridge")
+BY_S3: Final = ("--by", "s3")
+BY_QUEUE: Final = ("--by", "queue")
+BY_TOPIC: Final = ("--by", "sns", "--topic", "connect-subscribed")
+OLD: Final = Note(FUNCTIONS, "ours", "old/", id="lava-s3trigger.e2e.1")
 MOVE: Final = ("--move", "--wait", "0")
 
 
@@ -91,229 +97,168 @@ def _entry(prefix: str, *types: str, **fields: Any) -> dict[str, Any]:
     return {"prefix": prefix, **({"if_event_type": list(types)} if types else {}), **fields}
 
 
+def _queues(number: int) -> tuple[Note, ...]:
+    return tuple(queue(f"n{n:02}/") for n in range(number))
+
+
+IN_AND_OUT: Final = (_entry("in"), _entry("out"))
 _MERGED: Final = (
-    Case("nothing-there", "merged", says="'inx'"),
-    Case("a-queue-elsewhere", "merged", former=(queue("out/"),)),
-    Case("a-topic-elsewhere", "merged", former=(topic("out/"),)),
-    Case("a-function-elsewhere", "merged", former=(function("out/"),)),
-    Case("one-of-each", "merged", former=(queue("out/"), topic("x/"), function("y/"))),
-    Case("a-queue-for-deletions", "merged", former=(queue("", "", REMOVED),)),
+    Case("nothing-there", says="'inx'"),
+    Case("a-queue-elsewhere", former=(queue("out/"),)),
+    Case("a-topic-elsewhere", former=(topic("out/"),)),
+    Case("a-function-elsewhere", former=(function("out/"),)),
+    Case("one-of-each", former=(queue("out/"), topic("x/"), function("y/"))),
+    Case("a-queue-for-deletions", former=(queue("", "", REMOVED),)),
     Case(
         "a-topic-for-copies",
-        "merged",
         (_entry("in", "ObjectCreated:Put"),),
         (topic("", "", "s3:ObjectCreated:Copy"),),
     ),
-    Case("suffixes-elsewhere", "merged", former=(queue("out/", ".csv"), queue("out/", ".json"))),
-    Case("encoded-elsewhere", "merged", former=(queue("day%3D1/"), topic("%C3%A9/"))),
-    Case("a-space-elsewhere", "merged", former=(queue("a+b/"),)),
-    Case("eventbridge-on", "merged", eventbridge=True),
-    Case("eventbridge-on-and-others", "merged", former=(queue("out/"),), eventbridge=True),
-    Case("ninety-nine", "merged", former=tuple(queue(f"n{n:02}/") for n in range(99))),
-    Case("a-neighbour", "merged", CSV, (queue("in2/"),), others=("in2/a.csv",)),
-    Case("a-folder", "merged", CSV, (queue("in-"),), others=("in-a.csv",)),
-    Case(
-        "two-prefixes",
-        "merged",
-        (_entry("in"), _entry("out")),
-        (queue("x/"),),
-        arriving=("in/a", "out/a"),
-    ),
-    Case(
-        "one-inside-another",
-        "merged",
-        (_entry("in"), _entry("in/deep")),
-        arriving=("in/a", "in/deep/a"),
-    ),
-    Case("the-whole-bucket", "merged", (_entry("*"),), arriving=("in/a", "else/a"), others=()),
-    Case("the-key-itself", "merged", arriving=("in", "in/a.csv"), others=("i",)),
+    Case("suffixes-elsewhere", former=(queue("out/", ".csv"), queue("out/", ".json"))),
+    Case("encoded-elsewhere", former=(queue("day%3D1/"), topic("%C3%A9/"))),
+    Case("a-space-elsewhere", former=(queue("a+b/"),)),
+    Case("eventbridge-on", eventbridge=True),
+    Case("eventbridge-on-and-others", former=(queue("out/"),), eventbridge=True),
+    Case("ninety-nine", former=_queues(99)),
+    Case("a-neighbour", CSV, (queue("in2/"),), others=("in2/a.csv",)),
+    Case("a-folder", CSV, (queue("in-"),), others=("in-a.csv",)),
+    Case("two-prefixes", IN_AND_OUT, (queue("x/"),), arriving=("in/a", "out/a")),
+    Case("one-inside-another", (_entry("in"), _entry("in/deep")), arriving=("in/a", "in/deep/a")),
+    Case("the-whole-bucket", (_entry("*"),), arriving=("in/a", "else/a"), others=()),
+    Case("the-key-itself", arriving=("in", "in/a.csv"), others=("i",)),
     Case(
         "a-disabled-entry",
-        "merged",
         (_entry("in"), _entry("out", enabled=False)),
         (queue("out/"),),
         others=("out/a",),
     ),
-    Case(
-        "types-by-prefix",
-        "merged",
-        (_entry("in"), _entry("out", "ObjectRemoved:*")),
-        others=("out/a",),
-    ),
+    Case("types-by-prefix", (_entry("in"), _entry("out", "ObjectRemoved:*")), others=("out/a",)),
     Case(
         "other-events",
-        "merged",
         options=("--events", "ObjectCreated:Put"),
         former=(queue("", "", "s3:ObjectCreated:Copy"),),
     ),
-    Case("an-equals-sign", "merged", (_entry("day=1"),), arriving=("day=1/a",), is_delivered=False),
-    Case("a-space", "merged", (_entry("a b"),), arriving=("a b/c",), is_delivered=False),
-    Case("a-plus", "merged", (_entry("a+b"),), arriving=("a+b/c",), is_delivered=False),
-    Case("unicode", "merged", (_entry("é"),), arriving=("é/ü",), is_delivered=False),
+    Case("an-equals-sign", (_entry("day=1"),), arriving=("day=1/a",), is_delivered=False),
+    Case("a-space", (_entry("a b"),), arriving=("a b/c",), is_delivered=False),
+    Case("a-plus", (_entry("a+b"),), arriving=("a+b/c",), is_delivered=False),
+    Case("unicode", (_entry("é"),), arriving=("é/ü",), is_delivered=False),
     Case(
         "lifecycle-and-tags",
-        "merged",
         former=(queue("", "", "s3:LifecycleExpiration:*"), topic("", "", "s3:ObjectTagging:*")),
     ),
     Case(
-        "replication",
-        "merged",
-        former=(queue("", "", "s3:Replication:*", "s3:ReducedRedundancyLostObject"),),
+        "replication", former=(queue("", "", "s3:Replication:*", "s3:ReducedRedundancyLostObject"),)
     ),
-    Case(
-        "ours-of-before",
-        "merged",
-        former=(Note(FUNCTIONS, "ours", "old/", id="lava-s3trigger.e2e.1"), queue("out/")),
-        kept=False,
-    ),
+    Case("ours-of-before", former=(OLD, queue("out/"))),
     Case(
         "ours-of-before-twice",
-        "merged",
-        former=(
-            Note(FUNCTIONS, "ours", "old/", id="lava-s3trigger.e2e.1"),
-            Note(FUNCTIONS, "ours", "in/", id="lava-s3trigger.e2e.2"),
-        ),
-        kept=False,
+        former=(OLD, Note(FUNCTIONS, "ours", "in/", id="lava-s3trigger.e2e.2")),
     ),
-    Case("ours-by-hand-elsewhere", "merged", former=(Note(FUNCTIONS, "ours", "out/"),)),
-    Case("by-queue", "merged", options=("--by", "queue")),
-    Case(
-        "by-queue-beside-others",
-        "merged",
-        options=("--by", "queue"),
-        former=(queue("out/"), topic("x/")),
-    ),
-    Case("by-topic", "merged", options=("--by", "sns", "--topic", "connect-subscribed")),
-    Case(
-        "by-topic-beside-others",
-        "merged",
-        options=("--by", "sns", "--topic", "connect-subscribed"),
-        former=(topic("out/"), queue("x/")),
-    ),
-    Case("by-new-topic", "merged", options=("--by", "sns", "--topic", "connect-fresh")),
-    Case("by-eventbridge", "merged", options=EB, says="EventBridge rule lava.e2e."),
-    Case("by-eventbridge-beside-all", "merged", options=EB, former=(queue(),)),
+    Case("ours-by-hand-elsewhere", former=(Note(FUNCTIONS, "ours", "out/"),)),
+    Case("by-queue", options=BY_QUEUE),
+    Case("by-queue-beside-others", options=BY_QUEUE, former=(queue("out/"), topic("x/"))),
+    Case("by-topic", options=BY_TOPIC),
+    Case("by-topic-beside-others", options=BY_TOPIC, former=(topic("out/"), queue("x/"))),
+    Case("by-new-topic", options=("--by", "sns", "--topic", "connect-fresh")),
+    Case("by-eventbridge", options=EB, says="EventBridge rule lava.e2e."),
+    Case("by-eventbridge-beside-all", options=EB, former=(queue(),)),
     Case(
         "by-eventbridge-overlapping",
-        "merged",
         options=EB,
         former=(topic("in/", ".csv"), function("in/", ".json")),
     ),
-    Case("by-eventbridge-on", "merged", options=EB, eventbridge=True),
-    Case(
-        "by-eventbridge-a-hundred",
-        "merged",
-        options=EB,
-        former=tuple(queue(f"n{n:02}/") for n in range(100)),
-    ),
-    Case("by-eventbridge-neighbour", "merged", options=EB, others=("in2/a.csv", "inx")),
-    Case("by-eventbridge-encoded", "merged", (_entry("é=1 +"),), options=EB, arriving=("é=1 +/a",)),
+    Case("by-eventbridge-on", options=EB, eventbridge=True),
+    Case("by-eventbridge-a-hundred", options=EB, former=_queues(100)),
+    Case("by-eventbridge-neighbour", options=EB, others=("in2/a.csv", "inx")),
+    Case("by-eventbridge-encoded", (_entry("é=1 +"),), options=EB, arriving=("é=1 +/a",)),
     Case(
         "by-eventbridge-types",
-        "merged",
         (_entry("in"), _entry("out", "ObjectDeleted:*")),
         options=EB,
         others=("out/a",),
     ),
 )
 _UNCHANGED: Final = (
-    Case("connected-before", "unchanged", connected=()),
-    Case("connected-before-by-queue", "unchanged", connected=("--by", "queue")),
-    Case("connected-before-by-eventbridge", "unchanged", connected=EB),
-    Case(
-        "connected-before-by-topic",
-        "unchanged",
-        connected=("--by", "sns", "--topic", "connect-subscribed"),
-    ),
+    Case("connected-before", connected=()),
+    Case("connected-before-by-queue", connected=BY_QUEUE),
+    Case("connected-before-by-eventbridge", connected=EB),
+    Case("connected-before-by-topic", connected=BY_TOPIC),
 )
 _OVERLAPPING: Final = (
-    Case("overlaps-a-queue", "overlaps", former=(queue(),)),
-    Case("overlaps-a-topic", "overlaps", former=(topic("in/"),)),
-    Case("overlaps-a-function", "overlaps", former=(function("i"),)),
-    Case("overlaps-a-suffix", "overlaps", former=(queue("", ".csv"),)),
-    Case("overlaps-both", "overlaps", former=(queue("in/deep/", ".csv"),)),
-    Case("overlaps-one-type", "overlaps", former=(queue("", "", PUT),)),
-    Case("overlaps-a-neighbour", "overlaps", former=(queue("in2/"),)),
-    Case("overlaps-encoded", "overlaps", (_entry("day=1"),), (queue("day%3D1/x"),)),
-    Case("overlaps-from-above", "overlaps", (_entry("*"),), (queue("x/"),)),
-    Case("overlaps-by-queue", "overlaps", former=(queue("in/"),), options=("--by", "queue")),
-    Case(
-        "overlaps-by-topic",
-        "overlaps",
-        former=(topic("in/"),),
-        options=("--by", "sns", "--topic", "connect-subscribed"),
-    ),
-    Case("a-hundred", "overlaps", former=tuple(queue(f"n{n:02}/") for n in range(100))),
-    Case(
-        "ninety-nine-and-two",
-        "overlaps",
-        (_entry("in"), _entry("out")),
-        tuple(queue(f"n{n:02}/") for n in range(99)),
-    ),
+    Case("overlaps-a-queue", former=(queue(),)),
+    Case("overlaps-a-topic", former=(topic("in/"),)),
+    Case("overlaps-a-function", former=(function("i"),)),
+    Case("overlaps-a-suffix", former=(queue("", ".csv"),)),
+    Case("overlaps-both", former=(queue("in/deep/", ".csv"),)),
+    Case("overlaps-one-type", former=(queue("", "", PUT),)),
+    Case("overlaps-a-neighbour", former=(queue("in2/"),)),
+    Case("overlaps-encoded", (_entry("day=1"),), (queue("day%3D1/x"),)),
+    Case("overlaps-from-above", (_entry("*"),), (queue("x/"),)),
+    Case("overlaps-by-queue", former=(queue("in/"),), options=BY_QUEUE),
+    Case("overlaps-by-topic", former=(topic("in/"),), options=BY_TOPIC),
+    Case("a-hundred", former=_queues(100)),
+    Case("ninety-nine-and-two", IN_AND_OUT, _queues(99)),
 )
 _CONNECTED: Final = (
-    Case("by-hand", "connected", former=(BY_HAND,), says="all that the entries ask for"),
-    Case("by-hand-queue", "connected", former=(BY_HAND_QUEUE,)),
-    Case("by-hand-topic", "connected", former=(BY_HAND_TOPIC,)),
-    Case("by-hand-rule", "connected", eventbridge=True, rules=(RULE,), says="the rule lava.e2e."),
+    Case("by-hand", former=(BY_HAND,), says="all that the entries ask for"),
+    Case("by-hand-queue", former=(BY_HAND_QUEUE,)),
+    Case("by-hand-topic", former=(BY_HAND_TOPIC,)),
+    Case("by-hand-rule", eventbridge=True, rules=(RULE,), says="the rule lava.e2e."),
     Case(
         "by-hand-twice",
-        "connected",
         former=(BY_HAND,),
         eventbridge=True,
         rules=(RULE,),
         times=2,
         says="events come twice",
     ),
-    Case(
-        "by-hand-in-part", "connected", (_entry("in"), _entry("out")), (BY_HAND,), says="leave out"
-    ),
-    Case("by-another-way", "connected", connected=EB, options=("--by", "s3")),
-    Case("by-another-way-than-s3", "connected", connected=(), options=("--by", "queue")),
+    Case("by-hand-in-part", IN_AND_OUT, (BY_HAND,), says="leave out"),
+    Case("by-another-way", connected=EB, options=BY_S3),
+    Case("by-another-way-than-s3", connected=(), options=BY_QUEUE),
     Case(
         "rule-of-a-prefix",
-        "connected",
         eventbridge=True,
         rules=({**RULE, "more": [{"prefix": "other-"}]},),
-        options=("--by", "s3", *MOVE),
+        options=(*BY_S3, *MOVE),
         says="may carry events of other buckets",
     ),
     Case(
         "topic-of-others",
-        "connected",
         former=(Note(TOPICS, "shared", "in/"),),
         options=MOVE,
         says="would lose its events",
     ),
 )
 _MOVED: Final = (
-    Case("move-by-hand", "moved", former=(BY_HAND, queue("out/")), options=MOVE),
-    Case("move-queue", "moved", former=(BY_HAND_QUEUE, topic("out/")), options=MOVE),
-    Case("move-topic", "moved", former=(BY_HAND_TOPIC,), options=MOVE),
-    Case(
-        "move-rule", "moved", former=(queue("out/"),), eventbridge=True, rules=(RULE,), options=MOVE
-    ),
-    Case("move-twice", "moved", former=(BY_HAND,), eventbridge=True, rules=(RULE,), options=MOVE),
+    Case("move-by-hand", former=(BY_HAND, queue("out/")), options=MOVE),
+    Case("move-queue", former=(BY_HAND_QUEUE, topic("out/")), options=MOVE),
+    Case("move-topic", former=(BY_HAND_TOPIC,), options=MOVE),
+    Case("move-rule", former=(queue("out/"),), eventbridge=True, rules=(RULE,), options=MOVE),
+    Case("move-twice", former=(BY_HAND,), eventbridge=True, rules=(RULE,), options=MOVE),
     Case(
         "move-rule-of-several",
-        "moved",
         eventbridge=True,
         rules=({**RULE, "more": ["other-bucket"]},),
-        options=("--by", "s3", *MOVE),
+        options=(*BY_S3, *MOVE),
         says="other-bucket",
     ),
-    Case("move-to-eventbridge", "moved", former=(BY_HAND, queue("out/")), options=(*EB, *MOVE)),
-    Case("move-overlapping", "moved", former=(BY_HAND, queue("in/", ".csv")), options=(*EB, *MOVE)),
-    Case("move-rule-while-off", "moved", rules=(RULE,), options=(*EB, *MOVE)),
-    Case("move-rule-to-rule", "moved", eventbridge=True, rules=(RULE,), options=(*EB, *MOVE)),
-    Case("move-s3-to-queue", "moved", connected=(), options=("--by", "queue", *MOVE)),
-    Case("move-s3-to-eventbridge", "moved", connected=(), options=(*EB, *MOVE)),
-    Case("move-eventbridge-to-s3", "moved", connected=EB, options=("--by", "s3", *MOVE)),
-    Case(
-        "move-topic-to-queue",
-        "moved",
-        connected=("--by", "sns", "--topic", "connect-subscribed"),
-        options=("--by", "queue", *MOVE),
-    ),
+    Case("move-to-eventbridge", former=(BY_HAND, queue("out/")), options=(*EB, *MOVE)),
+    Case("move-overlapping", former=(BY_HAND, queue("in/", ".csv")), options=(*EB, *MOVE)),
+    Case("move-rule-while-off", rules=(RULE,), options=(*EB, *MOVE)),
+    Case("move-rule-to-rule", eventbridge=True, rules=(RULE,), options=(*EB, *MOVE)),
+    Case("move-s3-to-queue", connected=(), options=(*BY_QUEUE, *MOVE)),
+    Case("move-s3-to-eventbridge", connected=(), options=(*EB, *MOVE)),
+    Case("move-eventbridge-to-s3", connected=EB, options=(*BY_S3, *MOVE)),
+    Case("move-topic-to-queue", connected=BY_TOPIC, options=(*BY_QUEUE, *MOVE)),
 )
-CASES: Final = (*_MERGED, *_UNCHANGED, *_OVERLAPPING, *_CONNECTED, *_MOVED)
+OUTCOMES: Final = {
+    outcome: [replace(case, outcome=outcome) for case in cases]
+    for outcome, cases in {
+        "merged": _MERGED,
+        "unchanged": _UNCHANGED,
+        "overlaps": _OVERLAPPING,
+        "connected": _CONNECTED,
+        "moved": _MOVED,
+    }.items()
+}
+CASES: Final = [case for cases in OUTCOMES.values() for case in cases]

@@ -15,7 +15,10 @@ COMMAND: Final = Path(sys.executable).with_name("lava-s3trigger")
 
 
 def start_command(
-    *arguments: str | Path, folder: Path, environment: Mapping[str, str]
+    *arguments: str | Path,
+    folder: Path | str,
+    environment: Mapping[str, str],
+    stdin: int = subprocess.DEVNULL,
 ) -> subprocess.Popen[str]:
     """Start a command in a folder, as a user does."""
     with signals_received():
@@ -23,7 +26,7 @@ def start_command(
             [COMMAND, *arguments],
             cwd=folder,
             env=os.environ | environment,
-            stdin=subprocess.DEVNULL,
+            stdin=stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

@@ -5,6 +5,7 @@ of their own, and `empty_aws` for the realm that the pages name. `pytest_xdist_m
 `tests/conftest.py` has the modules of a server run in one process.
 """
 
+import contextlib
 import json
 import urllib.request
 from collections.abc import Iterable, Iterator
@@ -20,7 +21,7 @@ from tests.processes import wait_until as wait_until  # noqa: PLC0414 - test_smo
 from tools.local.realm import Realm
 from tools.local.server import ACCESS_KEY, ACCOUNT, CHECKOUT, REGION, SECRET_KEY, LocalAws
 
-from .connections import Connections
+from .connections import Connections, policy
 
 REALM: Final = "e2e"
 JOB: Final = {"type": "exe", "worker": "core", "payload": "x", "enabled": True}
@@ -40,6 +41,14 @@ class Stack:
         return Connections(self.aws, self.realm.name, self.outputs["FunctionArn"])
 
     @property
+    def function(self) -> str:
+        return self.outputs["FunctionName"]
+
+    @property
+    def role(self) -> str:
+        return self.outputs["RoleArn"].rpartition("/")[2]
+
+    @property
     def environment(self) -> dict[str, str]:
         """The variables with which commands reach the stack."""
         return {
@@ -53,7 +62,7 @@ class Stack:
     def invoke(self, payload: Any) -> dict[str, Any]:
         """Invoke the function; return the kind of its error, if any, and its answer."""
         answer = self.aws.client("lambda").invoke(
-            FunctionName=self.outputs["FunctionName"], Payload=json.dumps(payload)
+            FunctionName=self.function, Payload=json.dumps(payload)
         )
         text = answer["Payload"].read()
         return {"error": answer.get("FunctionError"), "answer": json.loads(text)}
@@ -68,6 +77,80 @@ class Stack:
         self.aws.client("lambda").update_event_source_mapping(
             UUID=self.outputs["RedriveMappingId"], Enabled=enabled
         )
+
+    def set_variables(self, **changes: str | None) -> dict[str, str]:
+        """Change environment variables of the function, None takes one away; return the former."""
+        client, name = self.aws.client("lambda"), self.function
+        environment = client.get_function_configuration(FunctionName=name)["Environment"]
+        before: dict[str, str] = environment["Variables"]
+        kept = {key: value for key, value in {**before, **changes}.items() if value is not None}
+        client.update_function_configuration(FunctionName=name, Environment={"Variables": kept})
+        return before
+
+    @contextlib.contextmanager
+    def with_variables(self, **changes: str) -> Iterator[None]:
+        """Change environment variables of the function for a while."""
+        before = self.set_variables(**changes)
+        try:
+            yield
+        finally:
+            self.set_variables(**{**dict.fromkeys(changes), **before})
+
+    def role_statements(self) -> list[Any]:
+        """Return the statements of the policy of the function's role."""
+        own = {"RoleName": self.role, "PolicyName": "s3trigger"}
+        found: list[Any] = self.aws.client("iam").get_role_policy(**own)["PolicyDocument"][
+            "Statement"
+        ]
+        return found
+
+    def put_role_policy(self, statements: list[Any], name: str = "s3trigger") -> None:
+        self.aws.client("iam").put_role_policy(
+            RoleName=self.role, PolicyName=name, PolicyDocument=policy(*statements)
+        )
+
+    def permissions(self) -> list[Any]:
+        """Return the statements of the policy of the function."""
+        text = self.aws.client("lambda").get_policy(FunctionName=self.function)["Policy"]
+        found: list[Any] = json.loads(text)["Statement"]
+        return found
+
+    def remove_permissions(self, *services: str) -> list[Any]:
+        """Take away that services may invoke the function; return the statements."""
+        principals = [{"Service": f"{service}.amazonaws.com"} for service in services]
+        removed = [each for each in self.permissions() if each["Principal"] in principals]
+        for each in removed:
+            self.aws.client("lambda").remove_permission(
+                FunctionName=self.function, StatementId=each["Sid"]
+            )
+        return removed
+
+    @contextlib.contextmanager
+    def without_permissions(self, *services: str) -> Iterator[None]:
+        """Take away that services may invoke the function, and give it back."""
+        removed = self.remove_permissions(*services)
+        yield
+        options = {"aws:sourcearn": "SourceArn", "aws:sourceaccount": "SourceAccount"}
+        for each in removed:
+            tests = {k.lower(): v for test in each["Condition"].values() for k, v in test.items()}
+            self.aws.client("lambda").add_permission(
+                FunctionName=self.function,
+                StatementId=each["Sid"],
+                Action="lambda:InvokeFunction",
+                Principal=each["Principal"]["Service"],
+                **{options[key]: value for key, value in tests.items() if key in options},
+            )
+
+    def notify(self, bucket: str, **configuration: Any) -> None:
+        """Put the notifications of a bucket."""
+        self.aws.client("s3").put_bucket_notification_configuration(
+            Bucket=bucket, NotificationConfiguration=configuration
+        )
+
+    def notifications(self, bucket: str) -> dict[str, Any]:
+        """Return the notifications of a bucket."""
+        answer = self.aws.client("s3").get_bucket_notification_configuration(Bucket=bucket)
+        return {name: value for name, value in answer.items() if name != "ResponseMetadata"}
 
     def put(self, bucket: str, key: str, body: bytes = b"data") -> None:
         self.aws.client("s3").put_object(Bucket=bucket, Key=key, Body=body)
@@ -91,6 +174,16 @@ class Stack:
     def queue_url(self, name: str) -> str:
         url: str = self.aws.client("sqs").get_queue_url(QueueName=name)["QueueUrl"]
         return url
+
+    def queue_policy(self, name: str) -> str:
+        url, names = self.queue_url(name), ["Policy"]
+        answer = self.aws.client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=names)
+        return str(answer["Attributes"]["Policy"])
+
+    def put_queue_policy(self, name: str, text: str) -> None:
+        self.aws.client("sqs").set_queue_attributes(
+            QueueUrl=self.queue_url(name), Attributes={"Policy": text}
+        )
 
     def waiting(self, url: str) -> int:
         """Count the messages of a queue: visible, in flight and delayed."""
@@ -124,11 +217,22 @@ def deploy(aws: LocalAws, name: str, workers: Iterable[str] = ("core",), **more:
     # The server does not do what the template says of these two.
     stack.set_redrive(enabled=False)
     aws.client("lambda").update_function_configuration(
-        FunctionName=outputs["FunctionName"],
+        FunctionName=stack.function,
         DeadLetterConfig={"TargetArn": outputs["DeadLetterQueueArn"]},
     )
     stack.warm_up()
     return stack
+
+
+def actions_of(statement: dict[str, Any]) -> list[str]:
+    actions = statement["Action"]
+    return actions if isinstance(actions, list) else [actions]
+
+
+def without_action(statements: list[Any], action: str) -> list[Any]:
+    """Return statements of a policy without an action."""
+    kept = [(each, [name for name in actions_of(each) if name != action]) for each in statements]
+    return [each | {"Action": actions} for each, actions in kept if actions]
 
 
 def make_user(aws: LocalAws, name: str, statements: list[Any]) -> dict[str, str]:
@@ -136,8 +240,7 @@ def make_user(aws: LocalAws, name: str, statements: list[Any]) -> dict[str, str]
     iam = aws.client("iam")
     iam.create_user(UserName=name)
     if statements:
-        document = json.dumps({"Version": "2012-10-17", "Statement": statements})
-        document = document.replace("111122223333", ACCOUNT)
+        document = policy(*statements).replace("111122223333", ACCOUNT)
         iam.put_user_policy(UserName=name, PolicyName=name, PolicyDocument=document)
     key = iam.create_access_key(UserName=name)["AccessKey"]
     return {

@@ -12,6 +12,16 @@ if TYPE_CHECKING:
 _EVENTS: Final = ["s3:ObjectCreated:*", "s3:ObjectRemoved:*"]
 
 
+def policy(*statements: Any) -> str:
+    return json.dumps({"Version": "2012-10-17", "Statement": list(statements)})
+
+
+def allow(action: Any, resource: str, service: str = "", **more: Any) -> dict[str, Any]:
+    """Return a statement that allows an action, perhaps a service only."""
+    principal = {"Principal": {"Service": f"{service}.amazonaws.com"}} if service else {}
+    return {"Effect": "Allow", "Action": action, "Resource": resource, **principal, **more}
+
+
 @dataclass(frozen=True)
 class Connections:
     """Creates buckets and connects them to the function."""
@@ -71,16 +81,11 @@ class Connections:
         arn: str = self.aws.client("sns").create_topic(Name=f"lava-{self.realm}-{bucket}")[
             "TopicArn"
         ]
-        statement = {
-            "Effect": "Allow",
-            "Principal": {"Service": "s3.amazonaws.com"},
-            "Action": "sns:Publish",
-            "Resource": arn,
+        attribute = {
+            "AttributeName": "Policy",
+            "AttributeValue": policy(allow("sns:Publish", arn, "s3")),
         }
-        policy = {"Version": "2012-10-17", "Statement": [statement]}
-        self.aws.client("sns").set_topic_attributes(
-            TopicArn=arn, AttributeName="Policy", AttributeValue=json.dumps(policy)
-        )
+        self.aws.client("sns").set_topic_attributes(TopicArn=arn, **attribute)
         return arn
 
     def _notify(self, bucket: str, **configuration: Any) -> None:

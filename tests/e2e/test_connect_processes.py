@@ -13,21 +13,21 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from tests.processes import finish, read_until, signals_received
+from tests.cli.commandline import CommandLine, Ran
+from tests.processes import finish, read_until
 from tests.s3_proxy import S3Proxy
-from tools.local.realm import Realm
-from tools.local.server import ACCOUNT, CHECKOUT, REGION, LocalAws
+from tools.local.server import ACCOUNT, CHECKOUT, LocalAws
 
-from .commands import COMMAND
-from .conftest import wait_until
+from .commands import start_command
+from .conftest import Stack, deploy, make_user, wait_until
+from .connections import allow, policy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 REALM: Final = "myrealm"
 BUCKET: Final = "my-bucket"
-POLICY: Final = json.loads((CHECKOUT / "examples" / "connect-policy.json").read_text())
+POLICY: Final = json.loads((CHECKOUT / "examples" / "connect-policy.json").read_text())["Statement"]
 WAYS: Final = (
     ("--by", "s3"),
     ("--by", "queue"),
@@ -74,100 +74,48 @@ pytestmark = [pytest.mark.e2e, pytest.mark.slow("deploys a stack of its own")]
 class Person:
     """Somebody with the policy for `connect` and no other right."""
 
-    aws: LocalAws
-    realm: Realm
+    stack: Stack
     proxy: S3Proxy
-    keys: dict[str, str]
-    folder: Path
-    outputs: dict[str, str]
-
-    def environment(self) -> dict[str, str]:
-        return os.environ | {
-            "AWS_ACCESS_KEY_ID": self.keys["AccessKeyId"],
-            "AWS_SECRET_ACCESS_KEY": self.keys["SecretAccessKey"],
-            "AWS_REGION": REGION,
-            "AWS_ENDPOINT_URL": self.proxy.url,
-            "LAVA_REALM": REALM,
-            "HOME": str(self.folder),
-            "XDG_STATE_HOME": str(self.folder / "state"),
-        }
+    line: CommandLine
 
     def start(self, *arguments: str, terminal: int = subprocess.DEVNULL) -> subprocess.Popen[str]:
-        with signals_received():
-            return subprocess.Popen(
-                [COMMAND, *arguments],
-                env=self.environment(),
-                cwd=self.folder,
-                stdin=terminal,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                text=True,
-            )
+        line = self.line
+        return start_command(
+            *arguments, folder=line.folder, environment=line.environment, stdin=terminal
+        )
 
-    def run(self, *arguments: str, status: int = 0) -> tuple[str, str]:
-        """Run a command, and return its output and its messages."""
-        process = self.start(*arguments)
-        out, err = finish(process)
-        assert process.returncode == status, out + err
-        return out, err
+    def run(self, *arguments: str, status: int = 0) -> Ran:
+        ran = self.line(*arguments)
+        assert ran.status == status, ran.errors + ran.output
+        return ran
 
     def configuration(self) -> dict[str, Any]:
-        """Return the notifications of the bucket."""
-        answer = self.aws.client("s3").get_bucket_notification_configuration(Bucket=BUCKET)
-        return {name: value for name, value in answer.items() if name != "ResponseMetadata"}
+        return self.stack.notifications(BUCKET)
 
     def arrives(self, key: str) -> None:
         """Put an object, and wait for its dispatch."""
-        self.realm.receive("core")
-        self.aws.client("s3").put_object(Bucket=BUCKET, Key=key, Body=b"x")
-        wait_until(lambda: self.realm.receive("core"), f"a dispatch for {key}")
+        self.stack.realm.receive("core")
+        self.stack.put(BUCKET, key)
+        wait_until(lambda: self.stack.realm.receive("core"), f"a dispatch for {key}")
 
 
 @pytest.fixture(scope="module")
 def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Person]:
     with LocalAws(auth=True) as aws, S3Proxy(aws.endpoint) as proxy:
-        realm = Realm(aws, REALM)
-        realm.make(["core"])
-        job = {"type": "exe", "worker": "core", "payload": "x", "enabled": True}
-        realm.put("jobs", [{"job_id": "load", **job}])
         # Without AllowS3 and AllowSns, the permissions are made by the command.
-        outputs = aws.deploy(
-            CHECKOUT / "template.yaml",
-            CHECKOUT / "build" / "package",
-            f"lava-{REALM}-s3trigger",
-            {
-                "Realm": REALM,
-                "CreateIntake": "true",
-                "CacheTtl": "0",
-                "AllowS3": "false",
-                "AllowSns": "false",
-            },
-        )
-        entry = {"trigger_id": "t", "bucket": BUCKET, "prefix": "in", "enabled": True}
-        realm.put("s3triggers", [entry | {"job_id": "load"}])
+        less = {"AllowS3": "false", "AllowSns": "false"}
+        stack = deploy(aws, REALM, CreateIntake="true", CacheTtl="0", **less)
+        stack.trigger("t", BUCKET, "in")
         aws.client("s3").create_bucket(Bucket=BUCKET)
         aws.client("sns").create_topic(Name="my-topic")
-        statement = {"Effect": "Allow", "Principal": {"AWS": ACCOUNT}, "Action": "sqs:*"}
-        resource = {"Resource": outputs["IntakeQueueArn"]}
-        policy = {"Version": "2012-10-17", "Statement": [statement | resource]}
-        aws.client("sqs").set_queue_attributes(
-            QueueUrl=outputs["IntakeQueueUrl"], Attributes={"Policy": json.dumps(policy)}
-        )
-        iam = aws.client("iam")
-        iam.create_user(UserName="person")
-        odd = [
-            {"Effect": "Allow", "Action": list(actions), "Resource": resource}
-            for resource, actions in ODD_RESOURCES.items()
-        ]
-        document = json.dumps({**POLICY, "Statement": [*POLICY["Statement"], *odd]})
-        iam.put_user_policy(
-            UserName="person",
-            PolicyName="connect",
-            PolicyDocument=document.replace("111122223333", ACCOUNT),
-        )
-        keys = iam.create_access_key(UserName="person")["AccessKey"]
+        by_account = allow("sqs:*", stack.outputs["IntakeQueueArn"], Principal={"AWS": ACCOUNT})
+        stack.put_queue_policy(f"{stack.function}-intake", policy(by_account))
+        odd = [allow(list(actions), resource) for resource, actions in ODD_RESOURCES.items()]
         folder = tmp_path_factory.mktemp("person")
-        yield Person(aws, realm, proxy, keys, folder, outputs)
+        homes = {"HOME": str(folder), "XDG_STATE_HOME": str(folder / "state")}
+        reached = {**stack.environment, "AWS_ENDPOINT_URL": proxy.url, **homes}
+        keys = make_user(aws, "person", [*POLICY, *odd])
+        yield Person(stack, proxy, CommandLine((), {**reached, **keys}, folder))
 
 
 @pytest.fixture
@@ -187,7 +135,7 @@ def test_the_policy_is_enough_for_all_ways_and_has_no_action_besides(person: Per
         person.run("connect", BUCKET, *way, "--dry-run")
         person.run("disconnect", BUCKET, "--yes")
 
-    allowed = {action for each in POLICY["Statement"] for action in each["Action"]}
+    allowed = {action for each in POLICY for action in each["Action"]}
     assert {_action(each) for each in person.proxy.requests} == allowed
 
 
@@ -212,12 +160,13 @@ def test_without_the_policy_it_says_which_action_is_missing(person: Person) -> N
 
     person.proxy.before = before
 
-    out, err = person.run("connect", BUCKET, "--yes", status=3)
+    ran = person.run("connect", BUCKET, "--yes", status=3)
 
-    assert "AWS refused PutBucketNotificationConfiguration: AccessDenied" in err
-    assert "Saved for --undo" in err
-    assert "Made 1 of 2 changes: run the command again, or take them back with --undo" in err
-    assert "changed" not in out
+    assert "AWS refused PutBucketNotificationConfiguration: AccessDenied" in ran.errors
+    assert "Saved for --undo" in ran.errors
+    told = "Made 1 of 2 changes: run the command again, or take them back with --undo"
+    assert told in ran.errors
+    assert "changed" not in ran.output
 
 
 def test_a_move_that_is_interrupted_leaves_both_routes_and_goes_on(person: Person) -> None:
@@ -287,4 +236,4 @@ def test_a_run_that_is_killed_goes_on_and_is_undone(person: Person, number: int)
     person.arrives(f"in/{number}.csv")
     person.run("connect", "--undo", saved[1], "--wait", "0", "--yes")
     assert {**before, "EventBridgeConfiguration": {}} == person.configuration()
-    assert person.aws.client("events").list_rules()["Rules"] == []
+    assert person.stack.aws.client("events").list_rules()["Rules"] == []

@@ -55,6 +55,14 @@ class Letters:
         state: str = client.get_event_source_mapping(UUID=self.mapping)["State"]
         return state
 
+    def start_redrive(self, folder: Path) -> subprocess.Popen[str]:
+        """Redrive an event that is parked again, and wait until the mapping is on."""
+        self.park("dl-stuck", "a.csv", "dl-never")
+        arguments = ("dead-letters", "redrive", "--quiet", "60")
+        process = start_command(*arguments, folder=folder, environment=self.stack.environment)
+        wait_until(lambda: self.mapping_state() == "Enabled", "the mapping to be on")
+        return process
+
     def json(self) -> dict[str, Any]:
         found: dict[str, Any] = self.line.json("dead-letters").json()
         return found
@@ -134,13 +142,7 @@ def test_only_the_chosen_are_given_back(letters: Letters) -> None:
 def test_interrupted_while_the_mapping_is_on_it_is_off_again(
     letters: Letters, tmp_path: Path, number: int
 ) -> None:
-    letters.park("dl-stuck", "a.csv", "dl-never")
-    process = start_command(
-        *("dead-letters", "redrive", "--quiet", "60"),
-        folder=tmp_path,
-        environment=letters.stack.environment,
-    )
-    wait_until(lambda: letters.mapping_state() == "Enabled", "the mapping to be on")
+    process = letters.start_redrive(tmp_path)
     process.send_signal(number)
     _, errors = finish(process)
     assert (process.returncode, "was interrupted" in errors) == (128 + number, True), errors
@@ -151,13 +153,7 @@ def test_interrupted_while_the_mapping_is_on_it_is_off_again(
 def test_after_a_kill_each_run_says_how_to_turn_the_mapping_off(
     letters: Letters, tmp_path: Path
 ) -> None:
-    letters.park("dl-killed", "a.csv", "dl-never")
-    process = start_command(
-        *("dead-letters", "redrive", "--quiet", "60"),
-        folder=tmp_path,
-        environment=letters.stack.environment,
-    )
-    wait_until(lambda: letters.mapping_state() == "Enabled", "the mapping to be on")
+    process = letters.start_redrive(tmp_path)
     process.kill()
     finish(process)
 

@@ -15,7 +15,6 @@ import subprocess
 import sys
 import tempfile
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -29,7 +28,8 @@ from tools import pages
 from tools.local.server import ACCOUNT, CHECKOUT, REGION
 
 from .conftest import JOB, deploy, make_user
-from .doctor_faults import ARN, FAULTS, Fault, Patient, base_buckets, entries
+from .connections import allow
+from .doctor_faults import FAULTS, Fault, Patient, base_buckets, entries, time_to_live
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -106,10 +106,7 @@ class Ward:
         patient = Patient(stack.aws, stack.realm, stack.outputs)
         patient.log_start()
         # The server leaves this out of the stack.
-        self._aws.client("dynamodb").update_time_to_live(
-            TableName=stack.outputs["DedupTableName"],
-            TimeToLiveSpecification={"Enabled": True, "AttributeName": "expires"},
-        )
+        time_to_live(enabled=True)(patient)
         for bucket, route in base_buckets(name).items():
             replace(patient, bucket=bucket).connect_by(route)
         entries(replace(patient, bucket="elsewhere"))
@@ -235,11 +232,6 @@ def _assert_each_object_is_dispatched_once(patients: dict[Fault, Patient]) -> No
     assert sorted(objects) == sorted(expected)
 
 
-def test_each_fault_has_a_name_of_its_own() -> None:
-    names = [fault.id for fault in FAULTS]
-    assert sorted(set(names)) == sorted(names)
-
-
 def test_dead_letters_are_given_back_and_the_mapping_is_off_again(patient: Patient) -> None:
     queue, body = f"{patient.function}-dlq", '{"Event": "s3:TestEvent"}'
     patient.aws.client("sqs").send_message(QueueUrl=patient.queue_url(queue), MessageBody=body)
@@ -249,109 +241,8 @@ def test_dead_letters_are_given_back_and_the_mapping_is_off_again(patient: Patie
     assert patient.mapping(queue)["State"] in {"Disabled", "Disabling"}
 
 
-def test_dead_letters_of_the_intake_are_found(patient: Patient) -> None:
-    """The server cannot move messages back."""
-    target = f"{patient.intake}-dlq"
-    patient.aws.client("sqs").send_message(
-        QueueUrl=patient.queue_url(target), MessageBody='{"Event": "s3:TestEvent"}'
-    )
-
-    wait_until(lambda: _only(patient, "dead-letters"), "dead letters to be found")
-
-    [finding] = _only(patient, "dead-letters")
-    assert finding["subject"] == target
-    assert finding["message"] == "1 messages wait"
-    arn = f"arn:aws:sqs:{ARN}:{target}"
-    assert finding["command"] == f"aws sqs start-message-move-task --source-arn {arn}"
-
-
-def _measure(patient: Patient, namespace: str, subject: str, **values: float) -> None:
-    """Put metrics of a function or a queue, which on AWS only AWS can."""
-    dimension = "FunctionName" if namespace == "AWS/Lambda" else "QueueName"
-    patient.aws.client("cloudwatch").put_metric_data(
-        Namespace=namespace,
-        MetricData=[
-            {
-                "MetricName": name,
-                "Dimensions": [{"Name": dimension, "Value": subject}],
-                "Value": value,
-            }
-            for name, value in values.items()
-        ],
-    )
-
-
 def _only(patient: Patient, name: str) -> list[dict[str, Any]]:
     return patient.findings("--select", name)
-
-
-def test_failing_and_throttled_invocations_are_found_from_a_tenth_on(patient: Patient) -> None:
-    now = datetime.now(UTC)
-    found = patient.aws.client("cloudwatch").get_metric_statistics(
-        Namespace="AWS/Lambda",
-        MetricName="Invocations",
-        Dimensions=[{"Name": "FunctionName", "Value": patient.function}],
-        StartTime=now - timedelta(hours=1),
-        EndTime=now + timedelta(minutes=1),
-        Period=3600,
-        Statistics=["Sum"],
-    )
-    # The server counts those by which the stack was warmed up.
-    invoked = sum(each["Sum"] for each in found["Datapoints"])
-    _measure(
-        patient, "AWS/Lambda", patient.function, Errors=9, Throttles=10, Invocations=100 - invoked
-    )
-    assert not _only(patient, "function-failing")
-    assert not _only(patient, "function-throttles")
-
-    _measure(patient, "AWS/Lambda", patient.function, Errors=1, Throttles=2)
-
-    [failing] = _only(patient, "function-failing")
-    assert failing["message"] == "10 of 100 invocations of the last hour failed"
-    [throttles] = _only(patient, "function-throttles")
-    assert throttles["message"] == "12 throttles and 100 invocations in the last hour"
-
-
-def test_messages_expire_from_three_quarters_of_the_retention_on(patient: Patient) -> None:
-    name, day = "messages-expire", 86400
-    _measure(patient, "AWS/SQS", f"{patient.function}-dlq", ApproximateAgeOfOldestMessage=10 * day)
-    assert not _only(patient, name)
-
-    _measure(patient, "AWS/SQS", f"{patient.function}-dlq", ApproximateAgeOfOldestMessage=11 * day)
-    _measure(patient, "AWS/SQS", patient.intake, ApproximateAgeOfOldestMessage=3.5 * day)
-
-    own, intake = _only(patient, name)
-    assert own["message"] == "the oldest message is 11 days old, of 14 days"
-    assert own["command"] == f"lava-s3trigger dead-letters redrive --realm {patient.realm.name}"
-    assert intake["subject"] == patient.intake
-    run_remedies(patient, f"  $ {intake['command']}")
-    assert [each["subject"] for each in _only(patient, name)] == [f"{patient.function}-dlq"]
-
-
-def test_without_any_alarm_the_command_deploys_them(patient: Patient) -> None:
-    cloudwatch = patient.aws.client("cloudwatch")
-    alarms = cloudwatch.describe_alarms(AlarmNamePrefix=patient.function)["MetricAlarms"]
-    cloudwatch.delete_alarms(AlarmNames=[each["AlarmName"] for each in alarms])
-
-    [finding] = _only(patient, "alarm-missing")
-
-    assert finding["message"] == (
-        "there is no alarm dead-letters, intake-dead-letters, intake-age, async-age,"
-        " async-dropped, dead-letter-errors, errors, throttles, recursion, lag"
-    )
-    assert finding["command"].startswith(f"sam deploy --stack-name {patient.function} ")
-
-
-@pytest.mark.parametrize("version", ["0.0.1", f"{__version__}rc1", "0.0"])
-def test_an_older_package_is_found_by_its_last_start(patient: Patient, version: str) -> None:
-    patient.log_start(version)
-
-    [finding] = _only(patient, "package-outdated")
-
-    told = f"the package is version {version}; this command line is {__version__}"
-    assert finding["message"] == told
-    patient.log_start(__version__)
-    assert not _only(patient, "package-outdated")
 
 
 def test_a_log_without_a_start_leaves_the_version_unknown(patient: Patient) -> None:
@@ -367,30 +258,18 @@ def test_a_log_without_a_start_leaves_the_version_unknown(patient: Patient) -> N
     assert not _only(patient, "package-unknown")
 
 
-FOUND_ALONE: Final = {
-    "dead-letters",
-    "function-failing",
-    "function-throttles",
-    "messages-expire",
-    "package-outdated",
-    "package-unknown",
-}
-"""Found by tests of their own."""
-WITHOUT_REMEDY: Final = {
-    "dedup-overwrites",
-    "entry-errors",
-    "entry-warnings",
-    "function-log-dispatches",
-    "function-observing",
-    "mapping-filter",
-}
-"""Found by `tests/cli/test_doctor_checks.py`: what corrects them is not a command."""
+IN_ONE_PROCESS: Final = """
+    dedup-overwrites entry-errors entry-warnings function-failing function-log-dispatches
+    function-observing function-throttles mapping-filter messages-expire package-outdated
+"""
+"""Found by `tests/cli/test_doctor_checks.py`."""
 
 
 def test_every_check_has_a_fault_here() -> None:
     """A missing function is found below, and a broken one in `tests/cli/test_doctor.py`."""
-    planted = {fault.check for fault in FAULTS} | FOUND_ALONE | WITHOUT_REMEDY
-    assert planted == CHECKS.keys() - {"function-missing", "function-broken"}
+    planted = {fault.check for fault in FAULTS} | {"dead-letters", "package-unknown"}
+    absent = {"function-missing", "function-broken"}
+    assert planted | {*IN_ONE_PROCESS.split()} == CHECKS.keys() - absent
 
 
 def test_a_function_that_is_missing_is_found(patient: Patient) -> None:
@@ -410,8 +289,8 @@ ODD_ACTION: Final = "lambda:PutFunctionConcurrency"
 
 def user(patient: Patient, name: str, actions: list[str]) -> dict[str, str]:
     """Create a user who may do so much; return its credentials."""
-    statement = {"Effect": "Allow", "Action": [*actions, ODD_ACTION], "Resource": "*"}
-    return make_user(patient.aws, name, [statement] if actions else [])
+    statements = [allow([*actions, ODD_ACTION], "*")] if actions else []
+    return make_user(patient.aws, name, statements)
 
 
 def test_a_role_that_may_read_nothing_is_told_so(patient: Patient) -> None:
@@ -438,8 +317,7 @@ def test_what_may_not_be_read_is_not_taken_for_good(patient: Patient) -> None:
 
 def test_the_policy_of_the_docs_is_enough(patient: Patient) -> None:
     text = (CHECKOUT / "docs" / "doctor.md").read_text()
-    policy = json.loads(text.partition("```json\n")[2].partition("```")[0])
-    [statement] = policy["Statement"]
+    [statement] = json.loads(text.partition("```json\n")[2].partition("```")[0])["Statement"]
 
     found = patient.found(**user(patient, "reader-of-docs", statement["Action"]))
 

@@ -67,14 +67,11 @@ def retry_after(stack: Stack) -> Iterator[RetryAfter]:
 @pytest.fixture
 def forwarder(stack: Stack) -> Iterator[Forwarder]:
     """A forwarder that the function calls SQS through."""
-    client, name = stack.aws.client("lambda"), stack.outputs["FunctionName"]
-    before = client.get_function_configuration(FunctionName=name)["Environment"]
-    with Forwarder(stack.aws.endpoint) as forwarder:
-        more = {"AWS_ENDPOINT_URL_SQS": forwarder.url}
-        environment = {"Variables": before["Variables"] | more}
-        client.update_function_configuration(FunctionName=name, Environment=environment)
+    with (
+        Forwarder(stack.aws.endpoint) as forwarder,
+        stack.with_variables(AWS_ENDPOINT_URL_SQS=forwarder.url),
+    ):
         yield forwarder
-        client.update_function_configuration(FunctionName=name, Environment=before)
 
 
 def test_one_bad_message_among_300_good_ones_is_the_only_dead_letter(

@@ -170,7 +170,7 @@ def test_exactly_what_no_notification_came_for_is_sent(stack: Stack, replay: Rep
     # They can be told from real events in the log alone.
     logs = stack.aws.client("logs")
     pages = logs.get_paginator("filter_log_events").paginate(
-        logGroupName=f"/aws/lambda/{stack.outputs['FunctionName']}"
+        logGroupName=f"/aws/lambda/{stack.function}"
     )
     lines = [read_line(event["message"]) for page in pages for event in page["events"]]
     marked = [line for line in lines if line and line.fields.get("replay") == done["replay"]]

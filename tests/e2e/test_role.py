@@ -1,53 +1,33 @@
 """The role of the function: each permission is needed."""
 
-import json
 import uuid
 from collections.abc import Iterator
 from typing import Any, Final
 
 import pytest
 
-from .conftest import Stack
+from .conftest import Stack, actions_of, without_action
 from .test_failures import event
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow("takes each permission away in turn")]
 
-POLICY: Final = "s3trigger"
 BUCKET: Final = "permitted"
 
 
-@pytest.fixture
-def role(stack: Stack) -> Iterator[str]:
-    """The name of the role, whose policy is put back afterwards."""
-    iam, name = stack.aws.client("iam"), stack.outputs["RoleArn"].rpartition("/")[2]
-    before = iam.get_role_policy(RoleName=name, PolicyName=POLICY)["PolicyDocument"]
-    yield name
-    put(stack, name, before)
+@pytest.fixture(autouse=True)
+def _policy(stack: Stack) -> Iterator[None]:
+    """Put the policy of the role back afterwards."""
+    before = stack.role_statements()
+    yield
+    stack.put_role_policy(before)
 
 
-def put(stack: Stack, role: str, policy: dict[str, Any]) -> None:
-    stack.aws.client("iam").put_role_policy(
-        RoleName=role, PolicyName=POLICY, PolicyDocument=json.dumps(policy)
-    )
-
-
-def take_away(stack: Stack, role: str, action: str) -> None:
+def take_away(stack: Stack, action: str) -> None:
     """Take an action off the role, and begin with a new instance, that knows nothing."""
-    policy = stack.aws.client("iam").get_role_policy(RoleName=role, PolicyName=POLICY)
-    statements = []
-    taken = 0
-    for statement in policy["PolicyDocument"]["Statement"]:
-        actions = statement["Action"]
-        actions = [actions] if isinstance(actions, str) else actions
-        taken += actions.count(action)
-        kept = [each for each in actions if each != action]
-        statements += [statement | {"Action": kept}] if kept else []
-    assert taken == 1, action
-    put(stack, role, policy["PolicyDocument"] | {"Statement": statements})
-    client, name = stack.aws.client("lambda"), stack.outputs["FunctionName"]
-    variables = client.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
-    fresh = {"Variables": variables | {"INSTANCE": str(uuid.uuid4())}}
-    client.update_function_configuration(FunctionName=name, Environment=fresh)
+    before = stack.role_statements()
+    assert [name for each in before for name in actions_of(each)].count(action) == 1
+    stack.put_role_policy(without_action(before, action))
+    stack.set_variables(INSTANCE=str(uuid.uuid4()))
 
 
 @pytest.mark.parametrize(
@@ -61,10 +41,10 @@ def take_away(stack: Stack, role: str, action: str) -> None:
     ],
 )
 def test_a_missing_permission_fails_the_delivery_with_the_denied_call(
-    stack: Stack, role: str, action: str, call: str, entry: dict[str, Any]
+    stack: Stack, action: str, call: str, entry: dict[str, Any]
 ) -> None:
     stack.trigger(BUCKET, BUCKET, **entry)
-    take_away(stack, role, action)
+    take_away(stack, action)
 
     error = stack.invoke(event(BUCKET, "k"))["answer"]["errorMessage"]
 

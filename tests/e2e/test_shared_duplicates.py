@@ -1,6 +1,5 @@
 """The deployed stack with its table of recent events: what is delivered twice is sent once."""
 
-import json
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
@@ -66,18 +65,16 @@ def test_simultaneous_messages_are_dispatched_once(sharing: Stack) -> None:
 def test_without_the_permission_events_are_dispatched_and_the_error_is_logged(
     sharing: Stack,
 ) -> None:
-    iam, role = sharing.aws.client("iam"), sharing.outputs["RoleArn"].rpartition("/")[2]
-    names = {"RoleName": role, "PolicyName": "s3trigger"}
-    policy = iam.get_role_policy(**names)["PolicyDocument"]
-    less = [each for each in policy["Statement"] if each["Sid"] != "ShareRecentEvents"]
-    assert len(less) == len(policy["Statement"]) - 1
-    iam.put_role_policy(**names, PolicyDocument=json.dumps(policy | {"Statement": less}))
+    policy = sharing.role_statements()
+    less = [each for each in policy if each["Sid"] != "ShareRecentEvents"]
+    assert len(less) == len(policy) - 1
+    sharing.put_role_policy(less)
     try:
         assert sharing.invoke(event("denied")) == {"error": None, "answer": None}
     finally:
-        iam.put_role_policy(**names, PolicyDocument=json.dumps(policy))
+        sharing.put_role_policy(policy)
     assert keys(sharing, "core", 1) == keys(sharing, "web", 1) == ["denied"]
-    group = f"/aws/lambda/{sharing.outputs['FunctionName']}"
+    group = f"/aws/lambda/{sharing.function}"
     found = sharing.aws.client("logs").filter_log_events(logGroupName=group)["events"]
     (line,) = [each["message"] for each in found if "unreachable" in each["message"]]
     assert "dynamodb:UpdateItem" in line

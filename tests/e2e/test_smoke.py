@@ -12,14 +12,12 @@ from typing import Any, Final
 
 import pytest
 
-from lava_s3trigger.cli.connect.changes import permission_of
-from lava_s3trigger.cli.deployed.iam_statements import statements
 from tests.processes import end_of, finish, read_until, signals_received
 from tools.local.server import ACCOUNT, CHECKOUT, REGION
 from tools.smoke.checks import CHECKS
 
 from .conftest import REALM, Stack, make_user
-from .test_role import POLICY, put, take_away
+from .test_role import take_away
 
 Smoke = Callable[..., "subprocess.Popen[str]"]
 
@@ -89,11 +87,10 @@ def disabled_mapping(stack: Stack) -> None:
 @pytest.fixture
 def without_sending(stack: Stack) -> Iterator[None]:
     """A function that may not send to queues; afterwards, it may, and no event is left."""
-    iam, role = stack.aws.client("iam"), stack.outputs["RoleArn"].rpartition("/")[2]
-    before = iam.get_role_policy(RoleName=role, PolicyName=POLICY)["PolicyDocument"]
-    take_away(stack, role, "sqs:SendMessage*")
+    before = stack.role_statements()
+    take_away(stack, "sqs:SendMessage*")
     yield
-    put(stack, role, before)
+    stack.put_role_policy(before)
     for name in ("IntakeQueueUrl", "DeadLetterQueueUrl"):
         stack.aws.client("sqs").purge_queue(QueueUrl=stack.outputs[name])
 
@@ -131,22 +128,11 @@ def smoke(stack: Stack, tmp_path: Path) -> Iterator[Smoke]:
         process.stdout.close()
 
 
-def permissions(stack: Stack) -> list[dict[str, Any]]:
-    """Return the statements of who may invoke the function."""
-    name = stack.outputs["FunctionName"]
-    return statements(stack.aws.client("lambda").get_policy(FunctionName=name)["Policy"])
-
-
 @pytest.fixture
 def without_permission(stack: Stack) -> Iterator[None]:
     """A function that S3 may not invoke, so that `connect` makes a permission."""
-    client = stack.aws.client("lambda")
-    [found] = [each for each in permissions(stack) if "s3.amazonaws.com" in str(each["Principal"])]
-    permission = {"FunctionName": stack.outputs["FunctionName"], "StatementId": found["Sid"]}
-    client.remove_permission(**permission)
-    yield
-    given = {"Action": "lambda:InvokeFunction", **permission_of(found)}
-    client.add_permission(**permission, **given)
+    with stack.without_permissions("s3"):
+        yield
 
 
 def inventory(stack: Stack) -> dict[str, Any]:
@@ -160,7 +146,7 @@ def inventory(stack: Stack) -> dict[str, Any]:
         "topics": client("sns").list_topics()["Topics"],
         "subscriptions": client("sns").list_subscriptions()["Subscriptions"],
         "rules": client("events").list_rules()["Rules"],
-        "permissions": [each["Sid"] for each in permissions(stack)],
+        "permissions": [each["Sid"] for each in stack.permissions()],
         "mapping": client("lambda").get_event_source_mapping(UUID=mapping)["State"],
         "triggers": client("dynamodb").scan(TableName=f"lava.{REALM}.s3triggers")["Items"],
         "jobs": client("dynamodb").scan(TableName=f"lava.{REALM}.jobs")["Items"],

@@ -81,15 +81,9 @@ def test_a_realm_is_shown_with_what_is_parked_and_recent(stack: Stack, client: C
 
 
 def test_a_function_that_only_observes_is_said(stack: Stack, serve: Callable[..., Served]) -> None:
-    aws, name = stack.aws.client("lambda"), stack.outputs["FunctionName"]
-    before = aws.get_function_configuration(FunctionName=name)["Environment"]
-    observing = {"Variables": {**before["Variables"], "S3TRIGGER_MODE": "observe"}}
-    aws.update_function_configuration(FunctionName=name, Environment=observing)
-    try:
+    with stack.with_variables(S3TRIGGER_MODE="observe"):
         client = Client(serve("--realm", REALM, **stack.environment))
         assert "only observes" in call(client, "map")["notice"]
-    finally:
-        aws.update_function_configuration(FunctionName=name, Environment=before)
 
 
 def test_what_the_page_explains_is_what_the_function_did(client: Client) -> None:
