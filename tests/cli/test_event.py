@@ -33,9 +33,9 @@ from lava_s3trigger.events import S3Event
 from tools.local.server import LocalAws
 
 from .commandline import CommandLine
+from .terminal import attacking_keys
 
 AWS_EVENTS: Final = Path(__file__).parents[1] / "aws_events"
-ATTACKS: Final = Path(__file__).parents[1] / "attacks"
 TIME: Final = dt.datetime(2026, 3, 14, 1, 59, 26, 535000, tzinfo=dt.UTC)
 EVENTBRIDGE: Final = ("eventbridge", "eventbridge-sqs")
 NO_BATCH: Final = [each for each in ROUTES if each != "s3-batch"]
@@ -52,15 +52,7 @@ KEYS: Final = sorted(
         "&<>'\"=?#;:@,$!*()[]{}|^`~",
         "." * 1024,
         "\u2028\ufeff\ufffe",
-        *(
-            each["key"]
-            for path in ATTACKS.glob("*.json")
-            for each in json.loads(path.read_text())
-            if isinstance(each.get("key"), str)
-            and each["key"]
-            and each["key"].encode("utf-8", "replace").decode() == each["key"]
-            and len(each["key"].encode()) <= 1024
-        ),
+        *attacking_keys(),
     }
 )
 

@@ -17,7 +17,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lava_s3trigger.cli.decide.decider import decide_event
-from lava_s3trigger.cli.deployed.aws import Aws
 from lava_s3trigger.cli.entries.load import Entry
 from lava_s3trigger.cli.entries.memory import MemoryTriggers, UnknownJobs
 from lava_s3trigger.cli.objects.record import S3Object
@@ -264,13 +263,6 @@ def test_where_jobs_come_from(
     _, found = planned(run, [entry(), *before], [entry(), *after], ["in/a"], *options)
 
     assert counts(found) == expected
-
-
-@pytest.fixture
-def in_realm(client_settings: Aws, realm: Realm) -> tuple[str, ...]:
-    """The options with which commands reach the realm."""
-    endpoint = str(client_settings.endpoint_url)
-    return ("--realm", realm.name, "--region", REGION, "--endpoint-url", endpoint)
 
 
 class TestARealm:
