@@ -211,6 +211,8 @@ class TestCommandLine:
         )
         assert done.returncode == 0, done.stderr
         assert "lava's S3 triggers" in done.stdout
+        names = zipfile.ZipFile(release.wheel).namelist()
+        assert "lava_s3trigger/cli/explain/schema.json" in names
 
     def test_the_sdist_has_the_sources_alone(self, release: Release) -> None:
         with tarfile.open(release.sdist) as archive:

@@ -103,26 +103,7 @@ class TestFailing:
         assert f" cases: {PASSING.count('name: ')} passed, 1 failed" in ran.output
 
 
-MISTAKES: Final = [
-    ("[x]", "1:2: a case is a map, not 'x'"),
-    ("x", "1:1: a list of cases is missing here"),
-    ("[{key: a}]", "1:2: trigger_id is missing: a case in a file names its entry"),
-    (
-        "[{trigger_id: laod, key: a, expect: nothing}]",
-        "1:15: there is no entry with the trigger_id 'laod': did you mean 'load'?",
-    ),
-    (
-        "[{trigger_id: kinds, key: a, event_type: 'ObjectAcl:Put', size: 1, expect: nothing}]",
-        "1:59: events of type ObjectAcl:Put have no size",
-    ),
-    (
-        "[{trigger_id: one, key: a, expect: nothing, because: if_fnmatch}]",
-        "1:54: unknown reason 'if_fnmatch'; known reasons: (no condition) and unmatched, ",
-    ),
-    ("[{", "no valid YAML"),
-    ("[{trigger_id: load, key: a, expect: nothing},\n  {", "cases.yml:"),
-]
-MISTAKES_OF_FIELDS: Final = [
+OF_FIELDS: Final = [
     ("kye: a, expect: nothing", "1:21: unknown field 'kye' of a case: did you mean 'key'?"),
     (
         "key: s3://shop/orders/a.csv, expect: nothing",
@@ -183,7 +164,26 @@ MISTAKES_OF_FIELDS: Final = [
     ),
     ("key: a, key: b, expect: nothing", "1:29: duplicate name 'key' (first at line 1)"),
 ]
-MISTAKES += [(f"[{{trigger_id: load, {row}}}]", message) for row, message in MISTAKES_OF_FIELDS]
+MISTAKES: Final = [
+    ("[x]", "1:2: a case is a map, not 'x'"),
+    ("x", "1:1: a list of cases is missing here"),
+    ("[{key: a}]", "1:2: trigger_id is missing: a case in a file names its entry"),
+    (
+        "[{trigger_id: laod, key: a, expect: nothing}]",
+        "1:15: there is no entry with the trigger_id 'laod': did you mean 'load'?",
+    ),
+    (
+        "[{trigger_id: kinds, key: a, event_type: 'ObjectAcl:Put', size: 1, expect: nothing}]",
+        "1:59: events of type ObjectAcl:Put have no size",
+    ),
+    (
+        "[{trigger_id: one, key: a, expect: nothing, because: if_fnmatch}]",
+        "1:54: unknown reason 'if_fnmatch'; known reasons: (no condition) and unmatched, ",
+    ),
+    ("[{", "no valid YAML"),
+    ("[{trigger_id: load, key: a, expect: nothing},\n  {", "cases.yml:"),
+    *((f"[{{trigger_id: load, {fields}}}]", message) for fields, message in OF_FIELDS),
+]
 
 
 class TestMistakes:
