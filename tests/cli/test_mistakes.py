@@ -117,6 +117,7 @@ def test_a_mistake_is_one_line(account: Account, words: str, status: int, said: 
         ("check --fix --realm prod", 2, "--fix and --diff correct files"),
         ("check --explain LT201 --output no/file", 3, "no/file: No such file"),
         ("test", 2, "no entries: name files or folders, or a realm with --realm (LAVA_REALM)"),
+        ("test latin.json", 3, "latin.json:1: this is not UTF-8"),
         ("test nowhere", 3, "nowhere: there is no such file or folder"),
         ("test new.json", 3, "no cases: none of "),
         ("test new.json --cases nowhere", 3, "nowhere: there is no such file or folder"),

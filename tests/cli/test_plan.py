@@ -152,15 +152,10 @@ class TestChanges:
         assert (status, counts(found)) == (1, {"first": {"gained": 1}})
 
     def test_a_dispatch_that_differs_by_an_address_is_the_same(self) -> None:
+        texts = ("<Cycler object at 0x7f1>", "<Cycler object at 0x7f2>", "<Joiner object at 0x7f1>")
         same, again, other = (
-            canonical(
-                Dispatch(job_id="load", worker="core", parameters={"v": f"<{shown}>"}, globals={})
-            )
-            for shown in (
-                "Cycler object at 0x7f1",
-                "Cycler object at 0x7f2",
-                "Joiner object at 0x7f1",
-            )
+            canonical(Dispatch(job_id="load", worker="w", parameters={"v": each}, globals={}))
+            for each in texts
         )
 
         assert same == again != other
