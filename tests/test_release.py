@@ -193,6 +193,8 @@ class TestCommandLine:
         )
         arguments = ("-I", "-S", "-c", code, release.wheel, site)
         assert "lava's S3 triggers" in output(sys.executable, *arguments)
+        names = zipfile.ZipFile(release.wheel).namelist()
+        assert "lava_s3trigger/cli/explain/schema.json" in names
 
     def test_the_sdist_has_the_sources_alone(self, release: Release) -> None:
         with tarfile.open(release.sdist) as archive:

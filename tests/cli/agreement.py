@@ -2,18 +2,18 @@
 
 import json
 import logging
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
-from unittest import mock
 
-from lava_s3trigger.cli import commands
 from lava_s3trigger.errors import DeliveriesFailedError
 from lava_s3trigger.handler import Function
 from lava_s3trigger.settings import Settings
 from tests.aws_in_memory import REGION, Endpoint
+from tests.build import item, job_entry, trigger_entry
+
+from .commandline import CommandLine
 
 Item = dict[str, dict[str, Any]]
 Json = dict[str, Any]
@@ -32,18 +32,8 @@ class Found:
     explanation: Json
 
 
-_ELSEWHERE: Final[Item] = {
-    "trigger_id": {"S": "elsewhere"},
-    "bucket": {"S": "no-event-is-of-this-bucket"},
-    "prefix": {"S": "*"},
-    "enabled": {"BOOL": False},
-}
-_NO_JOB: Final[Item] = {
-    "job_id": {"S": "no trigger names this job"},
-    "type": {"S": "exe"},
-    "worker": {"S": "core"},
-    "payload": {"S": "x"},
-}
+_ELSEWHERE: Final = item(trigger_entry(bucket="no-event-is-of-this-bucket", enabled=False))
+_NO_JOB: Final = item(job_entry("no trigger names this job"))
 
 
 class Agreement:
@@ -94,13 +84,14 @@ class Agreement:
         endpoint.reset()
         realm = endpoint.realm(REALM, ["core", "web", "reports"])
         parking = endpoint.add_queue(PARKING)
-        for item in triggers:
-            realm.triggers.put_item(item)
-        for item in jobs:
-            realm.jobs.put_item(item)
+        for table, items in ((realm.triggers, triggers), (realm.jobs, jobs)):
+            for each in items:
+                table.put_item(each)
         logging.getLogger("lava_s3trigger").setLevel(logging.CRITICAL)
         function = Function(
-            Settings(realm=REALM, dead_letter_queue=PARKING), *endpoint.clients, sleep=_no_sleep
+            Settings(realm=REALM, dead_letter_queue=PARKING),
+            *endpoint.clients,
+            sleep=lambda _: None,
         )
         logging.getLogger("lava_s3trigger").setLevel(logging.CRITICAL)
         has_failed = False
@@ -133,28 +124,15 @@ class Agreement:
         for name, values in files.items():
             text = "\n".join(map(json.dumps, values))
             (self._folder / name).write_text(text)
-        status = run(
-            "explain",
-            f"--event={self._folder / 'payload.json'}",
-            f"--triggers={self._folder / 'triggers.jsonl'}",
-            f"--jobs={self._folder / 'jobs.jsonl'}",
-            f"--region={REGION}",
-            "--no-changes",
-            "--format=json",
-            f"--output={self._folder / 'explained.json'}",
-            LAVA_REALM=REALM,
+        ran = CommandLine(["explain"], {"LAVA_REALM": REALM})(
+            *(f"--event={self._folder}/payload.json", f"--triggers={self._folder}/triggers.jsonl"),
+            *(f"--jobs={self._folder}/jobs.jsonl", f"--region={REGION}"),
+            *("--no-changes", "--format=json"),
         )
-        explanation: Json = json.loads((self._folder / "explained.json").read_text())
+        explanation: Json = json.loads(ran.output)
         is_any = any(each["outcome"] == "dispatched" for each in explanation["events"])
-        assert status == (0 if is_any else 1)
+        assert ran.status == (0 if is_any else 1)
         return explanation
-
-
-def run(*arguments: str, **variables: str) -> int:
-    """Run a command in this process, and return its exit status."""
-    with mock.patch.dict(os.environ, variables):
-        status = commands.main(list(arguments), prog_name="lava-s3trigger", standalone_mode=False)
-    return int(status or 0)
 
 
 def _lasting(message: Json) -> Json:
@@ -163,7 +141,3 @@ def _lasting(message: Json) -> Json:
 
 def _sorted(messages: list[Message]) -> list[str]:
     return sorted(json.dumps(each) for each in messages)
-
-
-def _no_sleep(_: float) -> None:
-    pass

@@ -1,75 +1,20 @@
 """Running `lava-s3trigger check` in tests."""
 
-import contextlib
-import io
 import json
-import os
-import sys
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
-from unittest import mock
 
-from lava_s3trigger.cli import main
 from lava_s3trigger.cli.check.lint import Linted, Selection, Surroundings, lint
 from lava_s3trigger.cli.entries.load import Loaded, load_texts
-from tools.local.server import ACCESS_KEY, REGION, SECRET_KEY, LocalAws
+from tests.cli.commandline import CommandLine, Ran
 
 EVERYTHING: Final = Selection.of([], [])
 BUT_INFO: Final = Selection.of([], ["LT146", "LT147"])
 
 
-@dataclass(frozen=True)
-class Done:
-    """What a run of the command came to."""
-
-    returncode: int
-    stdout: str
-    stderr: str
-
-
-def run(
-    *arguments: str | Path,
-    cwd: Path | None = None,
-    text: str = "",
-    environ: Mapping[str, str] | None = None,
-) -> Done:
-    """Run the command in this process, as its program does.
-
-    Args:
-        *arguments: What follows ``lava-s3trigger check``.
-        cwd: The folder to run it in.
-        text: Its standard input.
-        environ: Variables besides those of this process.
-    """
-    out, err = io.StringIO(), io.StringIO()
-    given = io.TextIOWrapper(io.BytesIO(text.encode()))
-    status = 0
-    with (
-        mock.patch.dict(os.environ, environ or {}),
-        mock.patch.object(sys, "stdin", given),
-        contextlib.redirect_stdout(out),
-        contextlib.redirect_stderr(err),
-        contextlib.chdir(cwd or "."),
-    ):
-        if not (environ and "LAVA_REALM" in environ):
-            os.environ.pop("LAVA_REALM", None)
-        try:
-            main(["check", *map(str, arguments)])
-        except SystemExit as ended:
-            status = ended.code if isinstance(ended.code, int) else 0
-    return Done(status, out.getvalue(), err.getvalue())
-
-
-def variables_of(aws: LocalAws) -> dict[str, str]:
-    """Return the variables with which the command calls a local AWS server."""
-    return {
-        "AWS_ENDPOINT_URL": aws.endpoint,
-        "AWS_ACCESS_KEY_ID": ACCESS_KEY,
-        "AWS_SECRET_ACCESS_KEY": SECRET_KEY,
-        "AWS_REGION": REGION,
-    }
+def run(*arguments: str | Path, folder: Path | str = ".", given: str = "", **variables: str) -> Ran:
+    """Run the command in a folder, on a machine that knows of no realm."""
+    return CommandLine(["check"], {"LAVA_REALM": "", **variables}, folder)(*arguments, given=given)
 
 
 def found_in(text: str, name: str = "t.yaml", selection: Selection = BUT_INFO) -> Linted:

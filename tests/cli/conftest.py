@@ -38,6 +38,13 @@ def client_settings(aws: LocalAws, credentials: None) -> Aws:
 
 
 @pytest.fixture
+def in_realm(client_settings: Aws, realm: Realm) -> tuple[str, ...]:
+    """Return the options with which commands reach the realm."""
+    endpoint = str(client_settings.endpoint_url)
+    return ("--realm", realm.name, "--region", REGION, "--endpoint-url", endpoint)
+
+
+@pytest.fixture
 def canned(credentials: None) -> Iterator[CannedAws]:
     """An endpoint that answers what a test has it answer."""
     with CannedAws() as server:

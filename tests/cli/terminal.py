@@ -1,8 +1,11 @@
 """What a terminal could take for more than text."""
 
+import json
 import re
 import unicodedata
 from typing import Final
+
+from tools.local.server import CHECKOUT
 
 HOSTILE: Final = (
     "\x1b[2J\x1b]0;owned\x07\x9b31m",
@@ -28,3 +31,15 @@ def raw(text: str, *, is_terminal: bool = False) -> set[str]:
     if is_terminal:
         text = _STYLE.sub("", text)
     return {char for char in text if char != "\n" and unicodedata.category(char) in _NEVER}
+
+
+def attacking_keys() -> list[str]:
+    """Return the keys of the attacks on templates that an object can have."""
+    attacks = (
+        attack
+        for path in (CHECKOUT / "tests" / "attacks").glob("*.json")
+        for attack in json.loads(path.read_text())
+    )
+    keys = {attack["key"] for attack in attacks if isinstance(attack.get("key"), str)}
+    encoded = [key.encode("utf-8", "replace") for key in sorted(keys)]
+    return [each.decode() for each in encoded if 0 < len(each) <= 1024 and each.decode() in keys]

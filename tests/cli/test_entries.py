@@ -46,12 +46,6 @@ def loaded(folder: Path, name: str, text: str) -> Loaded:
     return load([str(folder / name)])
 
 
-def ids(folder: Path, name: str, text: str) -> list[tuple[str, str | None]]:
-    found = loaded(folder, name, text)
-    assert found.all_problems() == []
-    return [(entry.kind, entry.id) for entry in found.entries]
-
-
 class TestForms:
     """A document is an entry, a list, a map of lists, or what DynamoDB's tools print."""
 
@@ -71,12 +65,17 @@ class TestForms:
             ("empty.yaml", "# nothing yet\n", []),
             ("no-id.yaml", "bucket: b\nprefix: p\n", [("trigger", None)]),
             ("condition.yaml", "if_size_gt: 1\n", [("trigger", None)]),
+            ("byte-order-mark.json", f"\ufeff{json.dumps(TRIGGER)}", [("trigger", "t")]),
+            ("no-placeholder.yaml", f"{YAML}x-a: a <{{ b <% c\n", [("trigger", "t")]),
         ],
     )
     def test_a_form(
         self, tmp_path: Path, name: str, text: str, expected: list[tuple[str, str | None]]
     ) -> None:
-        assert ids(tmp_path, name, text) == expected
+        found = loaded(tmp_path, name, text)
+
+        assert found.all_problems() == []
+        assert [(entry.kind, entry.id) for entry in found.entries] == expected
 
     def test_an_item_of_dynamodb_keeps_its_types(self, tmp_path: Path) -> None:
         [entry] = loaded(tmp_path, "item.json", json.dumps(ITEM)).entries
@@ -105,19 +104,11 @@ class TestForms:
 
         assert found == [f"{tmp_path}/a.yaml:1", f"{tmp_path}/b/c.yml:1"]
 
-    def test_a_file_that_is_named_twice_is_read_once(self, tmp_path: Path) -> None:
-        (tmp_path / "a.yaml").write_text(YAML)
-
-        assert len(load([str(tmp_path / "a.yaml"), str(tmp_path / "a.yaml")]).entries) == 1
-
     @pytest.mark.parametrize("text", [YAML, json.dumps(TRIGGER), json.dumps([TRIGGER])])
     def test_standard_input(self, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
         monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
 
         assert [entry.id for entry in load(["-"]).entries] == ["t"]
-
-    def test_a_byte_order_mark_is_no_text(self, tmp_path: Path) -> None:
-        assert ids(tmp_path, "a.json", f"\ufeff{json.dumps(TRIGGER)}") == [("trigger", "t")]
 
 
 class TestValues:
@@ -198,9 +189,6 @@ class TestProblems:
         assert problem.kind == kind
         assert str(problem).startswith(f"{tmp_path / name}:{place}: ")
 
-    def test_marks_without_an_end_are_no_placeholder(self, tmp_path: Path) -> None:
-        assert ids(tmp_path, "a.yaml", f"{YAML}description: a <{{ b <% c\n") == [("trigger", "t")]
-
     def test_a_problem_of_an_entry(self, tmp_path: Path) -> None:
         text = f"- {json.dumps(TRIGGER)}\n- prefix: 2026-03-14\n  bucket: b\n- {{}}\n"
         found = loaded(tmp_path, "a.yaml", text)
@@ -218,22 +206,6 @@ class TestProblems:
             load_sound([str(tmp_path / "a.yaml")])
 
         assert str(raised.value).splitlines()[-1] == "and 2 more"
-
-    @pytest.mark.parametrize(
-        ("content", "message"),
-        [(None, ": there is no such file or folder"), (b"a: \xff", ":1: this is not UTF-8")],
-    )
-    def test_a_file_that_cannot_be_read(
-        self, tmp_path: Path, content: bytes | None, message: str
-    ) -> None:
-        file = tmp_path / "a.yaml"
-        if content is not None:
-            file.write_bytes(content)
-
-        with pytest.raises(CommandError) as raised:
-            load_sound([str(file)])
-
-        assert str(raised.value) == f"{file}{message}"
 
     def test_a_file_that_cannot_be_read_does_not_stop_the_others(self, tmp_path: Path) -> None:
         (tmp_path / "bad.yaml").write_bytes(b"trigger_id: t\nowner: \xff\n")

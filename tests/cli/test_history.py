@@ -1,10 +1,9 @@
 """``history`` tells what happened to an object, and what would happen to it now."""
 
-from __future__ import annotations
-
 import json
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final
+from pathlib import Path
+from typing import Any, Final
 
 import pytest
 
@@ -16,20 +15,13 @@ from lava_s3trigger.triggers import entry_digest
 from tests.build import item, trigger_entry
 
 from .cannedaws import Answer
-from .commandline import CommandLine
+from .commandline import CommandLine, Ran
 from .deadletters import DeadLetters
-from .logs import REQUEST, TIME, line, text_line
-from .replays import HOSTILE
+from .logs import REQUEST, TIME, Log, line, text_line
+from .replays import HOSTILE, Account
 from .schemas import validate
 from .terminal import raw
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from .logs import Log
-    from .replays import Account
-
-SINCE: Final = ("--since", "2026-03-14")
 REFUSED: Final = Answer(400, b'{"__type": "AccessDenied", "message": "not you"}')
 MINUTE: Final = timedelta(minutes=1)
 ENABLED: Final = {"field": "enabled", "then": False, "now": True}
@@ -37,11 +29,20 @@ DISABLED: Final = {"field": "enabled", "then": True, "now": False}
 ADDED: Final = {"field": "if_fnmatch", "now": "*.txt"}
 
 
-class Histories(CommandLine):
-    """Runs ``history``."""
+class Histories:
+    """Runs ``history`` on an account, about in/a.csv unless a test names another key."""
 
-    def of(self, account: Account, key: str = "in/a.csv", *arguments: str) -> dict[str, Any]:
-        ran = self(f"s3://{account.bucket}/{key}", *SINCE, "--format", "json", *arguments)
+    def __init__(self, account: Account) -> None:
+        self.account = account
+        account.put([])  # which makes its bucket
+
+    def __call__(self, *arguments: str, key: str = "in/a.csv") -> Ran:
+        uri = f"s3://{self.account.bucket}/{key}"
+        return CommandLine(["history"])(uri, "--since", "2026-03-14", *arguments)
+
+    def of(self, *arguments: str, key: str = "in/a.csv") -> dict[str, Any]:
+        """Return the JSON, part of which is as `explain` prints it."""
+        ran = self("--format", "json", *arguments, key=key)
         found: dict[str, Any] = ran.json()
         explained = {"version": 1, "realm": None, "function": None}
         validate("explain", {**explained, "events": [found["now"]], "errors": []})
@@ -49,34 +50,51 @@ class Histories(CommandLine):
         assert ran.status == (0 if dispatched else 1)
         return found
 
+    def now(self, log: Log, **fields: Any) -> dict[str, Any]:
+        """Write a line into the log, and return what would become now of what it is about."""
+        log.write(line("skipped", **self.about(**fields)))
+        [found] = lines(self.of())
+        result: dict[str, Any] = found["now"]
+        return result
+
+    def entry(self, trigger_id: str = "t", **fields: Any) -> dict[str, Any]:
+        return trigger_entry(trigger_id, **{"bucket": self.account.bucket, **fields})
+
+    def about(self, key: str = "in/a.csv", **fields: Any) -> dict[str, Any]:
+        about = {"trigger_id": "t", "job_id": "load", "bucket": self.account.bucket, "key": key}
+        return about | fields
+
 
 @pytest.fixture
 def history(account: Account) -> Histories:
-    account.put([])  # which makes its bucket
-    return Histories(["history"])
+    return Histories(account)
+
+
+@pytest.fixture
+def letters(account: Account, history: Histories, monkeypatch: pytest.MonkeyPatch) -> DeadLetters:
+    """The dead-letter queues of the account, which do not wait for more messages."""
+    assert history
+    monkeypatch.setattr(dead_letter_queues, "_WAIT_SECONDS", 0)
+    return DeadLetters(account)
 
 
 def lines(found: dict[str, Any]) -> list[dict[str, Any]]:
     return [each for delivery in found["deliveries"] for each in delivery["lines"]]
 
 
-def entry(account: Account, trigger_id: str = "t", **fields: Any) -> dict[str, Any]:
-    return trigger_entry(trigger_id, **{"bucket": account.bucket, **fields})
-
-
 def digest(fields: dict[str, Any]) -> str:
     return entry_digest(item(fields))
-
-
-def about(account: Account, key: str = "in/a.csv", **fields: Any) -> dict[str, Any]:
-    return {"trigger_id": "t", "job_id": "load", "bucket": account.bucket, "key": key} | fields
 
 
 class TestDeliveries:
     """A delivery is what one invocation did with one message, or with an event by itself."""
 
-    def times(self, found: dict[str, Any]) -> list[list[str]]:
-        return [[each["event"] for each in delivery["lines"]] for delivery in found["deliveries"]]
+    def outcomes(self, found: dict[str, Any]) -> str:
+        """Return the outcomes of the lines of each delivery."""
+        return "|".join(
+            " ".join(each["event"] for each in delivery["lines"])
+            for delivery in found["deliveries"]
+        )
 
     @pytest.mark.parametrize(
         ("written", "expected"),
@@ -88,84 +106,63 @@ class TestDeliveries:
         ],
     )
     def test_what_was_tried_again(
-        self, account: Account, log: Log, history: Histories, written: list[str], expected: str
+        self, log: Log, history: Histories, written: list[str], expected: str
     ) -> None:
         for number, words in enumerate(written):
             event, request, message = (*words.split(), REQUEST, None)[:3]
             at, fields = TIME + number * MINUTE, {"message_id": message} if message else {}
-            text = line(str(event), at, str(request), **about(account, **fields))
-            log.write(text, at=at)
-        found = history.of(account)
-        assert "|".join(map(" ".join, self.times(found))) == expected
+            log.write(line(str(event), at, str(request), **history.about(**fields)), at=at)
+        found = history.of()
+        assert self.outcomes(found) == expected
         ids = [(each["request_id"], each["message_id"]) for each in found["deliveries"]]
         assert ids == [(*each.split()[1:], REQUEST, None)[:2] for each in written]
 
-    def test_another_instance_is_another_try(
-        self, account: Account, log: Log, history: Histories
-    ) -> None:
+    def test_another_instance_is_another_try(self, log: Log, history: Histories) -> None:
         for stream in ("one", "two"):
-            log.write(line("failed", **about(account)), stream=stream)
-        assert self.times(history.of(account)) == [["failed"], ["failed"]]
+            log.write(line("failed", **history.about()), stream=stream)
+        assert self.outcomes(history.of()) == "failed|failed"
 
     def test_all_jobs_of_a_delivery_stand_together_in_either_format(
-        self, account: Account, log: Log, history: Histories
+        self, log: Log, history: Histories
     ) -> None:
         log.write(
-            line("skipped", **about(account, trigger_id="u")),
-            line("dispatched", request_id="other", **about(account, replay="again")),
-            text_line("dispatched", **about(account)),
+            line("skipped", **history.about(trigger_id="u")),
+            line("dispatched", request_id="other", **history.about(replay="again")),
+            text_line("dispatched", **history.about()),
         )
-        found = history.of(account)
-        assert self.times(found) == [["skipped", "dispatched"], ["dispatched"]]
+        found = history.of()
+        assert self.outcomes(found) == "skipped dispatched|dispatched"
         assert [each["replay"] for each in found["deliveries"]] == [None, "again"]
 
-    def test_a_parked_object_has_the_code_of_its_error(
-        self, account: Account, log: Log, history: Histories
-    ) -> None:
-        reason = "bad entry: enabled is missing"
-        fields = about(account, kind="bad_entry", code="missing_field", reason=reason)
-        log.write(line("parked", **fields))
+    def test_a_parked_object_has_the_code_of_its_error(self, log: Log, history: Histories) -> None:
+        error = {"kind": "bad_entry", "code": "missing_field", "reason": "enabled is missing"}
+        log.write(line("parked", **history.about(**error)))
 
-        [found] = lines(history.of(account))
-        assert (found["kind"], found["code"]) == ("bad_entry", "missing_field")
-        text = history(f"s3://{account.bucket}/in/a.csv", *SINCE).output
-        assert f"{reason}  [missing_field]\n" in text
+        [found] = lines(history.of())
+        assert {name: found[name] for name in error} == error
+        assert "enabled is missing  [missing_field]\n" in history().output
 
-    def test_other_objects_are_left_out(
-        self, account: Account, log: Log, history: Histories
-    ) -> None:
+    def test_other_objects_are_left_out(self, log: Log, history: Histories) -> None:
         log.write(
-            line("dispatched", **about(account, "in/a.csv.old")),
-            line("dispatched", **about(account, "x", reason="in/a.csv")),
-            line("dispatched", **about(account) | {"bucket": "other"}),
+            line("dispatched", **history.about("in/a.csv.old")),
+            line("dispatched", **history.about("x", reason="in/a.csv")),
+            line("dispatched", **history.about(bucket="other")),
             line("summary", events=1),
             line("failed", reason="in/a.csv"),
         )
-        assert history.of(account)["deliveries"] == []
+        assert history.of()["deliveries"] == []
 
 
 class TestNow:
     """Beside each line stands what would become now of its trigger and job."""
 
-    def now(self, account: Account, log: Log, history: Histories, **fields: Any) -> dict[str, Any]:
-        log.write(line("skipped", **about(account, **fields)))
-        [found] = lines(history.of(account))
-        result: dict[str, Any] = found["now"]
-        return result
-
-    def test_a_worker_without_a_queue_parks(
-        self, account: Account, log: Log, history: Histories
-    ) -> None:
-        account.trigger("t")
-        assert self.now(account, log, history)["outcome"] == "dispatched"
-        sqs = account.aws.client("sqs")
-        [url] = [
-            url
-            for url in sqs.list_queues()["QueueUrls"]
-            if url.endswith(f"{account.realm.name}-core")
-        ]
-        sqs.delete_queue(QueueUrl=url)
-        found = history.of(account)["now"]
+    def test_a_worker_without_a_queue_parks(self, log: Log, history: Histories) -> None:
+        history.account.trigger("t")
+        assert history.now(log)["outcome"] == "dispatched"
+        sqs = history.account.aws.client("sqs")
+        queue = f"lava-{history.account.realm.name}-core"
+        sqs.delete_queue(QueueUrl=sqs.get_queue_url(QueueName=queue)["QueueUrl"])
+        found = history.of()["now"]
         assert found["outcome"] == "user_error"
         assert "no queue" in found["triggers"][0]["jobs"][0]["reason"]
 
@@ -181,39 +178,33 @@ class TestNow:
             pytest.param({"delay": 5}, {"delay": 6}, None, id="a value was changed"),
         ],
     )
-    def test_another_version_of_the_entry(  # noqa: PLR0917 - a table of cases
-        self,
-        account: Account,
-        log: Log,
-        history: Histories,
-        then: dict[str, Any],
-        now: dict[str, Any],
-        differences: Any,
+    def test_another_version_of_the_entry(
+        self, log: Log, history: Histories, then: Any, now: Any, differences: Any
     ) -> None:
-        account.trigger("t", **now)
-        found = self.now(account, log, history, entry=digest(entry(account, **then)))
+        history.account.trigger("t", **now)
+        found = history.now(log, entry=digest(history.entry(**then)))
         assert found["differences"] == differences
-        assert found["entry"] == digest(entry(account, **now))
+        assert found["entry"] == digest(history.entry(**now))
 
     def test_a_file_of_earlier_versions_tells_all(
-        self, account: Account, log: Log, history: Histories, tmp_path: Path
+        self, log: Log, history: Histories, tmp_path: Path
     ) -> None:
-        account.trigger("t", if_fnmatch="*.csv", parameters={"n": 1.5}, description="new")
-        then = entry(account, if_fnmatch=["*.CSV"], parameters={"n": 1}, owner="\x1b[2J")
+        now = {"if_fnmatch": "*.csv", "parameters": {"n": 1.5}, "description": "new"}
+        history.account.trigger("t", **now)
+        then = history.entry(if_fnmatch=["*.CSV"], parameters={"n": 1}, owner="\x1b[2J")
         then["x-tests"] = []
-        older = entry(account, prefix="older")
-        (tmp_path / "old.json").write_text(json.dumps([older, then, entry(account, "u")]))
-        log.write(line("skipped", **about(account, entry=digest(then))))
+        others = [history.entry(prefix="older"), history.entry("u")]
+        (tmp_path / "old.json").write_text(json.dumps([*others, then]))
+        log.write(line("skipped", **history.about(entry=digest(then))))
 
-        [found] = lines(history.of(account, "in/a.csv", "--versions", "old.json"))
+        [found] = lines(history.of("--versions", "old.json"))
         assert found["now"]["differences"] == [
             {"field": "description", "now": "new"},
             {"field": "if_fnmatch", "then": ["*.CSV"], "now": "*.csv"},
             {"field": "owner", "then": "\x1b[2J"},
             {"field": "parameters", "then": {"n": 1}, "now": {"n": 1.5}},
         ]
-        uri = f"s3://{account.bucket}/in/a.csv"
-        text = history(uri, *SINCE, "--versions", "old.json").output
+        text = history("--versions", "old.json").output
         assert 'if_fnmatch: ["*.CSV"] then, "*.csv" now\n' in text
         assert 'description: not there then, "new" now\n' in text
         assert not raw(text)
@@ -221,134 +212,106 @@ class TestNow:
     @pytest.mark.parametrize(
         ("entries", "outcome", "reason"),
         [
-            pytest.param([], None, "there is no such entry any more", id="gone"),
-            pytest.param([{"prefix": "out"}], None, "does not match the object", id="moved"),
-            pytest.param(
-                [{}, {"trigger_id": "n", "prefix": "in/a.csv"}],
-                None,
-                "another entry hides it",
-                id="hidden",
-            ),
-            pytest.param([{"job_id": "x"}], None, "does not name the job", id="other job"),
-            pytest.param([{"job_id": ["x", "load"]}], "dispatched", None, id="more jobs"),
-            pytest.param([{"enabled": False}], "skipped", "is disabled", id="disabled"),
-            pytest.param([{"nonsense": 1}], "user_error", "unknown field", id="bad entry"),
+            ([], None, "there is no such entry any more"),
+            ([{"prefix": "out"}], None, "does not match the object"),
+            ([{}, {"trigger_id": "n", "prefix": "in/a.csv"}], None, "another entry hides it"),
+            ([{"job_id": "x"}], None, "does not name the job"),
+            ([{"job_id": ["x", "load"]}], "dispatched", ""),
+            ([{"enabled": False}], "skipped", "is disabled"),
+            ([{"nonsense": 1}], "user_error", "unknown field"),
         ],
+        ids=str,
     )
-    def test_what_became_of_the_entry(  # noqa: PLR0917 - a table of cases
-        self,
-        account: Account,
-        log: Log,
-        history: Histories,
-        entries: list[dict[str, Any]],
-        outcome: str | None,
-        reason: str | None,
+    def test_what_became_of_the_entry(
+        self, log: Log, history: Histories, entries: Any, outcome: str | None, reason: str
     ) -> None:
-        account.realm.put("s3triggers", [entry(account, **each) for each in entries])
-        found = self.now(account, log, history)
+        history.account.realm.put("s3triggers", [history.entry(**each) for each in entries])
+        found = history.now(log)
         assert found["outcome"] == outcome
-        assert (found["reason"] is None) if reason is None else reason in found["reason"]
+        assert reason in (found["reason"] or "")
+        assert bool(found["reason"]) == bool(reason)
 
-    def test_a_line_about_the_object_as_a_whole(
-        self, account: Account, log: Log, history: Histories
-    ) -> None:
-        account.trigger("t")
-        found = self.now(account, log, history, trigger_id=None, job_id=None, reason="duplicate")
+    def test_a_line_about_the_object_as_a_whole(self, log: Log, history: Histories) -> None:
+        history.account.trigger("t")
+        found = history.now(log, trigger_id=None, job_id=None, reason="duplicate")
         assert (found["outcome"], found["entry"]) == ("dispatched", None)
 
-    def test_s3_is_asked_about_the_object(
-        self, account: Account, log: Log, history: Histories
-    ) -> None:
-        assert log
+    @pytest.mark.usefixtures("log")
+    def test_s3_is_asked_about_the_object(self, history: Histories) -> None:
+        account = history.account
         account.trigger("t", if_size_gt=4)
-        uri = f"s3://{account.bucket}/in/a.csv"
-        ran = history(uri, *SINCE)
-        assert f"{uri} not found in S3; assuming 1 byte, created now" in ran.errors
+        ran = history()
+        assert "/in/a.csv not found in S3; assuming 1 byte, created now" in ran.errors
         assert "Now, as ObjectCreated:Put of 1 byte: skipped" in ran.output
 
         account.aws.client("s3").put_object(Bucket=account.bucket, Key="in/a.csv", Body=b"12345")
-        ran = history(uri, *SINCE)
+        ran = history()
         assert ran.errors == ""
         assert "Now, as ObjectCreated:Put of 5 bytes: dispatched" in ran.output
-
-        ran = history(uri, *SINCE, "--size", "3")
-        assert "Now, as ObjectCreated:Put of 3 bytes: skipped" in ran.output
+        of_three = "Now, as ObjectCreated:Put of 3 bytes: skipped"
+        assert of_three in history("--size", "3").output
 
 
 class TestText:
     """People see each delivery, and below each line what would happen now."""
 
-    def test_an_object_that_the_log_does_not_name(
-        self, account: Account, log: Log, history: Histories
-    ) -> None:
-        assert log
-        ran = history(f"s3://{account.bucket}/in/a.csv", *SINCE)
+    @pytest.mark.usefixtures("log")
+    def test_an_object_that_the_log_does_not_name(self, history: Histories) -> None:
+        ran = history()
         assert ran.status == 1
         assert "0 deliveries since 2026-03-14T00:00:00.000Z" in ran.output
         assert "The log does not name it; no dead letter that was looked at" in ran.output
-        assert f"skipped: no trigger has the bucket {account.bucket}" in ran.output
+        assert f"skipped: no trigger has the bucket {history.account.bucket}" in ran.output
 
     def test_where_nothing_was_found_the_connection_is_looked_at(
-        self, account: Account, log: Log, history: Histories
+        self, log: Log, history: Histories
     ) -> None:
+        account = history.account
         account.trigger("t")
-        uri = f"s3://{account.bucket}/in/a.csv"
-        assert history.of(account)["now"]["connection"]["arrives"] is False
-        ran = history(uri, *SINCE)
-        assert "No route carries this event to the function.\n" in ran.output
-        realm = ran.output.partition(", realm ")[2].split()[0]
-        command = f"lava-s3trigger connect {account.bucket} --realm {realm}"
-        assert f"this does: {command}\n" in ran.output
+        assert history.of()["now"]["connection"]["arrives"] is False
+        output = history().output
+        assert "No route carries this event to the function.\n" in output
+        command = f"lava-s3trigger connect {account.bucket} --realm {account.realm.name}"
+        assert f"this does: {command}\n" in output
 
         account.aws.client("s3").put_bucket_notification_configuration(
             Bucket=account.bucket, NotificationConfiguration={"EventBridgeConfiguration": {}}
         )
         account.canned.handlers["GET", "/event-source-mappings"] = lambda _: REFUSED
-        found = history.of(account)["now"]["connection"]
+        found = history.of()["now"]["connection"]
         assert (found["arrives"], len(found["unknown"])) == (None, 1)
         assert "lambda:ListEventSourceMappings" in found["unknown"][0]
 
-        log.write(line("dispatched", **about(account)))
-        assert history.of(account)["now"]["connection"] is None
+        log.write(line("dispatched", **history.about()))
+        assert history.of()["now"]["connection"] is None
 
     @pytest.mark.parametrize("key", HOSTILE, ids=ascii)
-    def test_hostile_keys(self, account: Account, log: Log, history: Histories, key: str) -> None:
-        account.trigger("t\x1b[2J", "in")
+    def test_hostile_keys(self, log: Log, history: Histories, key: str) -> None:
+        history.account.trigger("t\x1b[2J", "in")
         log.write(
-            line("skipped", **about(account, key, reason=key, trigger_id="t\x1b[2J")),
-            line("dispatched", **about(account, key + "x")),
-            text_line("dispatched", **about(account, key)),
+            line("skipped", **history.about(key, reason=key, trigger_id="t\x1b[2J")),
+            line("dispatched", **history.about(key + "x")),
+            text_line("dispatched", **history.about(key)),
         )
-        assert [each["event"] for each in lines(history.of(account, key))] == [
-            "skipped",
-            "dispatched",
-        ]
-        ran = history(f"s3://{account.bucket}/{key}", *SINCE)
+        events = [each["event"] for each in lines(history.of(key=key))]
+        assert events == ["skipped", "dispatched"]
+        ran = history(key=key)
         assert ran.status == 0
-        assert not raw(ran.output)
-        assert not raw(ran.errors)
+        assert not raw(ran.output + ran.errors)
 
 
+@pytest.mark.usefixtures("log")
 class TestWaiting:
     """An object that waits in a dead-letter queue is said to wait, and why."""
-
-    @pytest.fixture
-    def letters(
-        self, account: Account, log: Log, history: Histories, monkeypatch: pytest.MonkeyPatch
-    ) -> DeadLetters:
-        assert log
-        assert history
-        monkeypatch.setattr(dead_letter_queues, "_WAIT_SECONDS", 0)
-        return DeadLetters(account)
 
     def test_a_parked_message(self, letters: DeadLetters, history: Histories) -> None:
         letters.park("in/other.csv")
         letters.park("in/a.csv")
-        [found] = history.of(letters.account)["waiting"]
+        [found] = history.of()["waiting"]
         names = ("queue", "trigger_id", "kind", "reason")
         queue = f"{letters.account.function}-dlq"
         assert [found[name] for name in names] == [queue, "t", "no_such_job", "no job 'none'"]
-        text = history(f"s3://{letters.account.bucket}/in/a.csv", *SINCE).output
+        text = history().output
         assert f"  waits       in {queue}: no job 'none'\n" in text
         assert "The log does not name it.\n" in text
         assert len(letters.receive()) == 2  # none is hidden any more
@@ -357,13 +320,13 @@ class TestWaiting:
         reason = {"DataType": "String", "StringValue": "Task timed out\x1b[2J"}
         payload = {"Records": [letters.record("in/b.csv"), letters.record("in/a.csv")]}
         letters.send(payload, ErrorMessage=reason)
-        [found] = history.of(letters.account)["waiting"]
+        [found] = history.of()["waiting"]
         assert (found["kind"], found["reason"]) == ("not_processed", reason["StringValue"])
-        assert not raw(history(f"s3://{letters.account.bucket}/in/a.csv", *SINCE).output)
+        assert not raw(history().output)
 
     def test_what_failed_in_the_intake(self, letters: DeadLetters, history: Histories) -> None:
         letters.send({"Records": [letters.record("in/a.csv")]}, "intake")
-        [found] = history.of(letters.account)["waiting"]
+        [found] = history.of()["waiting"]
         assert found["queue"] == f"{letters.account.function}-intake-dlq"
         assert found["reason"] == "it was tried too often"
 
@@ -372,7 +335,7 @@ class TestWaiting:
     ) -> None:
         letters.park("in/a.csv")
         letters.receive()
-        found = history.of(letters.account)
+        found = history.of()
         assert found["waiting"] == []
         [hidden] = [each for each in found["not_looked_at"] if "hidden until" in each]
         assert hidden.startswith("1 hidden until")
@@ -385,21 +348,20 @@ class TestWaiting:
         url = sqs.create_queue(QueueName=name)["QueueUrl"]
         sqs.send_message(QueueUrl=url, MessageBody="x")
         expected = f"1 messages on their way, in the intake queue {name}"
-        assert expected in history.of(letters.account)["not_looked_at"]
-        [received] = sqs.receive_message(
-            QueueUrl=url, MessageSystemAttributeNames=["ApproximateReceiveCount"]
-        )["Messages"]
-        assert received["Attributes"]["ApproximateReceiveCount"] == "1"
+        assert expected in history.of()["not_looked_at"]
+        count = "ApproximateReceiveCount"
+        answer = sqs.receive_message(QueueUrl=url, MessageSystemAttributeNames=[count])
+        assert [each["Attributes"][count] for each in answer["Messages"]] == ["1"]
 
     def test_queues_of_users_are_named(self, letters: DeadLetters, history: Histories) -> None:
         name = letters.account.function
         letters.reads = (f"{name}-dlq", f"{name}-intake", "my-events", "my-events")
-        found = history.of(letters.account)["not_looked_at"]
+        found = history.of()["not_looked_at"]
         assert [each for each in found if each.startswith("the queue")] == [
             "the queue my-events, and its dead-letter queue if it has one"
         ]
         letters.state = None
-        found = history.of(letters.account)["not_looked_at"]
+        found = history.of()["not_looked_at"]
         [refused] = [each for each in found if each.startswith("which other queues")]
         assert "AWS refused ListEventSourceMappings: AccessDenied" in refused
 
@@ -414,32 +376,21 @@ class TestWaiting:
         self, letters: DeadLetters, history: Histories, target: str, expected: str
     ) -> None:
         letters.target = target
-        assert expected in "|".join(history.of(letters.account)["not_looked_at"])
+        assert expected in "|".join(history.of()["not_looked_at"])
 
     def test_queues_that_may_not_be_read(
         self, letters: DeadLetters, history: Histories, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         letters.account.canned.handlers["POST", "^/$"] = lambda _: REFUSED
         monkeypatch.setenv("AWS_ENDPOINT_URL_SQS", letters.account.canned.url)
-        found = history.of(letters.account)["not_looked_at"]
+        found = history.of()["not_looked_at"]
         refused = [each for each in found if "AWS refused GetQueueUrl: AccessDenied" in each]
-        assert [each.split(":")[0].rpartition("-")[2] for each in refused] == [
-            "dlq",
-            "dlq",
-            "intake",
-        ]
+        queues = [each.split(":")[0].rpartition("-")[2] for each in refused]
+        assert queues == ["dlq", "dlq", "intake"]
 
 
 class TestNotLookedAt:
     """Each answer names what it leaves out."""
-
-    @pytest.fixture
-    def letters(
-        self, account: Account, history: Histories, monkeypatch: pytest.MonkeyPatch
-    ) -> DeadLetters:
-        assert history
-        monkeypatch.setattr(dead_letter_queues, "_WAIT_SECONDS", 0)
-        return DeadLetters(account)
 
     def gaps(
         self, letters: DeadLetters, since: datetime, oldest: datetime | None = None, **group: Any
@@ -457,42 +408,35 @@ class TestNotLookedAt:
     ) -> None:
         letters.account.canned.handlers["POST", "^/$"] = lambda _: REFUSED
         monkeypatch.setenv("AWS_ENDPOINT_URL_CLOUDWATCH_LOGS", letters.account.canned.url)
-        ran = history(f"s3://{letters.account.bucket}/in/a.csv", *SINCE)
+        ran = history()
         assert ran.status == 3
         assert "  The log was not read; no dead letter that was looked at holds it.\n" in ran.output
         assert "AWS refused FilterLogEvents: AccessDenied" in ran.output
 
     def test_there_is_no_log(self, letters: DeadLetters, history: Histories) -> None:
         letters.park("in/a.csv")
-        ran = history(f"s3://{letters.account.bucket}/in/a.csv", *SINCE, "--format", "json")
+        ran = history("--format", "json")
         assert (ran.status, ran.json()["log_read"]) == (3, False)
         assert len(ran.json()["waiting"]) == 1
 
+    @pytest.mark.usefixtures("log")
     @pytest.mark.parametrize(
-        ("level", "application", "status", "words"),
+        ("levels", "status", "words"),
         [
-            pytest.param("debug", None, 1, "", id="debug"),
-            pytest.param("debug", "DEBUG", 1, "", id="debug in JSON"),
-            pytest.param("debug", "INFO", 1, "LogLevel=debug", id="debug that Lambda leaves out"),
-            pytest.param("info", None, 1, "LogLevel=debug", id="info"),
-            pytest.param("warning", None, 3, "only warnings or errors", id="warning"),
-            pytest.param("info", "WARN", 3, "only warnings or errors", id="warning in JSON"),
+            pytest.param(("debug", None), 1, "", id="debug"),
+            pytest.param(("debug", "DEBUG"), 1, "", id="debug in JSON"),
+            pytest.param(("debug", "INFO"), 1, "LogLevel=debug", id="debug that Lambda leaves out"),
+            pytest.param(("info", None), 1, "LogLevel=debug", id="info"),
+            pytest.param(("warning", None), 3, "only warnings or errors", id="warning"),
+            pytest.param(("info", "WARN"), 3, "only warnings or errors", id="warning in JSON"),
         ],
     )
-    def test_the_level_of_the_log(  # noqa: PLR0917 - a table of cases
-        self,
-        letters: DeadLetters,
-        log: Log,
-        history: Histories,
-        level: str,
-        application: str | None,
-        status: int,
-        words: str,
+    def test_the_level_of_the_log(
+        self, letters: DeadLetters, history: Histories, levels: Any, status: int, words: str
     ) -> None:
-        assert log
-        letters.level = level
+        letters.level, application = levels
         letters.account.logging.update({"ApplicationLogLevel": application} if application else {})
-        ran = history(f"s3://{letters.account.bucket}/in/a.csv", *SINCE)
+        ran = history()
         assert ran.status == status
         listed = ran.output.partition("Not looked at\n")[2]
         assert words in listed
@@ -500,36 +444,31 @@ class TestNotLookedAt:
         assert "what is under way: asynchronous invocations" in listed
 
     @pytest.mark.parametrize(
-        ("group", "begin"),
+        ("group", "oldest", "begins"),
         [
-            pytest.param({"creationTime": 0}, None, id="before"),
-            pytest.param({}, None, id="no group"),
+            pytest.param({"creationTime": 0}, None, False, id="before"),
+            pytest.param({}, None, False, id="no group"),
+            pytest.param({"creationTime": 1_773_453_566_500}, None, True, id="after"),
             pytest.param(
-                {"creationTime": 1_773_453_566_500}, "2026-03-14T01:59:26.500Z", id="after"
+                {"creationTime": 1_773_453_566_500}, TIME - MINUTE, False, id="older line"
             ),
         ],
     )
     def test_the_beginning_of_the_log(
-        self, letters: DeadLetters, group: dict[str, Any], begin: str | None
+        self, letters: DeadLetters, group: Any, oldest: datetime | None, *, begins: bool
     ) -> None:
-        found = self.gaps(letters, datetime(2026, 3, 1, tzinfo=UTC), **group)[1:]
-        assert found == ([f"the time before {begin}, when the log begins"] if begin else [])
-
-    def test_a_log_with_an_older_line_begins_before_that(self, letters: DeadLetters) -> None:
-        since = datetime(2026, 3, 1, tzinfo=UTC)
-        found = self.gaps(letters, since, TIME - MINUTE, creationTime=1_773_453_566_500)
-        assert not any("when the log begins" in each for each in found)
+        found = self.gaps(letters, datetime(2026, 3, 1, tzinfo=UTC), oldest, **group)[1:]
+        text = "the time before 2026-03-14T01:59:26.500Z, when the log begins"
+        assert found == ([text] if begins else [])
 
     @pytest.mark.parametrize(("days", "is_cut"), [(5, True), (9, False)])
-    def test_what_the_log_keeps(self, letters: DeadLetters, days: int, is_cut: bool) -> None:  # noqa: FBT001
+    def test_what_the_log_keeps(self, letters: DeadLetters, days: int, *, is_cut: bool) -> None:
         since = datetime.now(UTC) - timedelta(days=7)
         found = self.gaps(letters, since, creationTime=0, retentionInDays=days)
         assert any("when the log begins" in each for each in found) == is_cut
 
-    def test_an_observing_function_dispatches_nothing(
-        self, letters: DeadLetters, log: Log, history: Histories
-    ) -> None:
-        log.write(line("dispatched", **about(letters.account, mode="observe")))
-        ran = history(f"s3://{letters.account.bucket}/in/a.csv", *SINCE)
+    def test_an_observing_function_dispatches_nothing(self, log: Log, history: Histories) -> None:
+        log.write(line("dispatched", **history.about(mode="observe")))
+        ran = history()
         assert ran.status == 1
         assert "1 delivery since" in ran.output

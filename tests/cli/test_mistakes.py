@@ -19,6 +19,8 @@ from .replays import Account
         ("doctor --select x", 2, "no check 'x'; checks: function-missing"),
         ("compare log", 2, "give what to compare with"),
         ("compare log other --dispatches x", 2, "give what to compare with"),
+        ("check --realm none", 3, "there is no table lava.none.s3triggers; check the realm"),
+        ("explain s3://b/k --size 1 --realm none", 3, "there is no table lava.none.s3triggers"),
         ("tail --since soon\x1b", 2, "--since: 'soon\\x1b' is neither"),
         ("tail --outcome lost", 2, "'lost' is not one of"),
         ("tail --key s3://b/a", 2, "s3://b/a is an S3 URI; patterns are of keys: write a"),
@@ -107,14 +109,39 @@ def test_a_mistake_is_one_line(account: Account, words: str, status: int, said: 
         ("check --format xml .", 2, "'xml' is not one of"),
         ("check --fail-on info .", 2, "'info' is not one of"),
         ("check --explain LT999", 2, "unknown rule 'LT999'; did you mean LT"),
+        ("check --select LT2001 .", 2, "unknown rule 'LT2001'; did you mean LT201?"),
+        ("check --ignore LT2001 .", 2, "unknown rule 'LT2001'; did you mean LT201?"),
+        ("check --select LT201 --ignore LT2 .", 2, "no rule is left"),
+        ("check --unsafe-fixes .", 2, "--unsafe-fixes goes with --fix or --diff"),
+        ("check --fix -", 2, "--fix cannot write to standard input"),
         ("check --fix --realm prod", 2, "--fix and --diff correct files"),
         ("check --explain LT201 --output no/file", 3, "no/file: No such file"),
         ("test", 2, "no entries: name files or folders, or a realm with --realm (LAVA_REALM)"),
+        ("test latin.json", 3, "latin.json:1: this is not UTF-8"),
         ("test nowhere", 3, "nowhere: there is no such file or folder"),
         ("test new.json", 3, "no cases: none of "),
         ("test new.json --cases nowhere", 3, "nowhere: there is no such file or folder"),
         ("test new.json --format xml", 2, "'xml' is not one of"),
         ("test new.json again.json", 3, "another entry has the trigger_id 't' as well"),
+        ("explain", 2, "nothing to explain: give an object, s3://BUCKET/KEY, or a payload"),
+        ("explain s3://b/k --event x.json", 2, "both an object and a payload"),
+        ("explain b/k --triggers new.json", 2, "b/k: not an object"),
+        ("explain s3:///k --triggers new.json", 2, "the bucket is missing"),
+        (f"explain s3://b/{'k' * 1025} --triggers new.json", 2, "the key has 1025 bytes"),
+        ("explain s3://b/k", 2, "no entries: give files with --triggers, or a realm"),
+        ("explain s3://b/k --triggers none.yaml", 3, "none.yaml: there is no such file"),
+        ("explain s3://b/k --triggers bad.json", 3, "bad.json:1:"),
+        ("explain --event none.json --triggers new.json", 3, "none.json: No such file"),
+        ("explain --event . --triggers new.json", 3, "Is a directory"),
+        ("explain --event bad.json --triggers new.json", 3, "bad.json:1:2: this is not JSON"),
+        ("explain --event latin.json --triggers new.json", 3, "this is not UTF-8"),
+        ("explain --event deep.json --triggers new.json", 3, "nested too deeply"),
+        ("explain --event digits.json --triggers new.json", 3, "digits.json: Exceeds the limit"),
+        ("explain --event - --triggers -", 2, "standard input, -, is named twice"),
+        ("explain --event x --size 1", 2, "--size is about an object"),
+        ("explain s3://b/k --size 10kb", 2, "'10kb' is not a size such as 10, 10KB"),
+        ("explain s3://b/k --size 1e999", 2, "'1e999' is not a size"),
+        ("explain s3://b/k --time 0001-01-01T00:00:00+10:00", 2, "is not a time"),
         ("event b/k", 2, "b/k: not an object: write s3://BUCKET/KEY"),
         ("event s3://b", 2, "s3://b: the key is missing"),
         ("event s3://b/k --route post", 2, "'post' is not one of"),
@@ -138,6 +165,9 @@ def test_a_mistake_with_files_is_one_line(
         (tmp_path / name).write_text(text)
     for name, text in {"bad.json": "{", "keys.txt": "s3://b/in/a\n", "empty.txt": "\n"}.items():
         (tmp_path / name).write_text(text)
+    for name, text in {"deep.json": "[" * 200_000, "digits.json": "9" * 5_000}.items():
+        (tmp_path / name).write_text(text)
+    (tmp_path / "latin.json").write_bytes(b'"\xe9"')
     with contextlib.chdir(tmp_path):
         ran = line(*words.split())
     assert (ran.status, ran.output) == (status, "")

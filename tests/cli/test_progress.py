@@ -2,6 +2,7 @@
 
 import io
 import sys
+from typing import Any, Final
 
 import pytest
 
@@ -14,57 +15,52 @@ class Terminal(io.StringIO):
         return True
 
 
-class TestElsewhere:
-    """Where standard error is no terminal, there is a line now and then."""
-
-    def test_a_line_every_thirty_seconds(
-        self, clock: Clock, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        with Progress("objects sent", 1000, clock) as progress:
-            for _ in range(90):
-                clock.now += 1
-                progress.advance(10)
-        assert capsys.readouterr().err.splitlines() == [
-            "objects sent: 300 of 1,000, 10/s, 1:10 left",
-            "objects sent: 600 of 1,000, 10/s, 0:40 left",
-            "objects sent: 900 of 1,000, 10/s, 0:10 left",
-        ]
-
-    def test_the_rate_is_that_of_late(
-        self, clock: Clock, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        with Progress("objects sent", 100_000, clock) as progress:
-            for number in (3000, 30, 0):
-                clock.now += LINE_SECONDS
-                progress.advance(number)
-        assert capsys.readouterr().err.splitlines() == [
-            "objects sent: 3,000 of 100,000, 100/s, 16:10 left",
-            "objects sent: 3,030 of 100,000, 1/s, 26:56:10 left",
-            "objects sent: 3,030 of 100,000, 0/s",
-        ]
-
-    def test_without_a_total_nothing_is_said_to_be_left(
-        self, clock: Clock, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        with Progress("lines read", None, clock) as progress:
-            clock.now += LINE_SECONDS
-            progress.advance(60)
-        assert capsys.readouterr().err == "lines read: 60, 2/s\n"
-
-    def test_short_work_says_nothing(
-        self, clock: Clock, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        with Progress("objects sent", 10, clock) as progress:
-            clock.now += 29
-            progress.advance(10)
-        assert capsys.readouterr().err == ""
-
-
-def test_on_a_terminal_there_is_a_bar(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+def terminal_of(monkeypatch: pytest.MonkeyPatch) -> Terminal:
+    """Make standard error a terminal, and return it."""
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "120")
+    return terminal
+
+
+EVERY_THIRTY_SECONDS: Final = [
+    "objects sent: 300 of 1,000, 10/s, 1:10 left",
+    "objects sent: 600 of 1,000, 10/s, 0:40 left",
+    "objects sent: 900 of 1,000, 10/s, 0:10 left",
+]
+RATE_OF_LATE: Final = [
+    "objects sent: 3,000 of 100,000, 100/s, 16:10 left",
+    "objects sent: 3,030 of 100,000, 1/s, 26:56:10 left",
+    "objects sent: 3,030 of 100,000, 0/s",
+]
+
+
+@pytest.mark.parametrize(
+    ("total", "steps", "lines"),
+    [
+        pytest.param(1000, [(1, 10)] * 90, EVERY_THIRTY_SECONDS, id="a line every thirty seconds"),
+        pytest.param(100_000, [(30, 3000), (30, 30), (30, 0)], RATE_OF_LATE, id="rate of late"),
+        pytest.param(None, [(30, 60)], ["objects sent: 60, 2/s"], id="no total"),
+        pytest.param(10, [(29, 10)], [], id="short work"),
+    ],
+)
+def test_elsewhere_there_is_a_line_now_and_then(
+    clock: Clock,
+    capsys: pytest.CaptureFixture[str],
+    total: int | None,
+    steps: Any,
+    lines: list[str],
+) -> None:
+    with Progress("objects sent", total, clock) as progress:
+        for seconds, number in steps:
+            clock.now += seconds
+            progress.advance(number)
+    assert capsys.readouterr().err.splitlines() == lines
+
+
+def test_on_a_terminal_there_is_a_bar(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = terminal_of(monkeypatch)
     with Progress("objects [bold]sent \x1b[2J", 1000, clock) as progress:
         clock.now += 1
         progress.advance(250)
@@ -77,9 +73,7 @@ def test_on_a_terminal_there_is_a_bar(clock: Clock, monkeypatch: pytest.MonkeyPa
 def test_a_bar_without_a_total_shows_the_number_and_the_rate(
     clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    terminal = Terminal()
-    monkeypatch.setattr(sys, "stderr", terminal)
-    monkeypatch.setenv("TERM", "xterm")
+    terminal = terminal_of(monkeypatch)
     with Progress("lines read", None, clock) as progress:
         clock.now += 1
         progress.advance(60)
@@ -100,9 +94,7 @@ def test_a_terminal_that_cannot_move_its_cursor_gets_lines(
 def test_a_bar_may_wait_until_work_has_taken_some_time(
     clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    terminal = Terminal()
-    monkeypatch.setattr(sys, "stderr", terminal)
-    monkeypatch.setenv("TERM", "xterm")
+    terminal = terminal_of(monkeypatch)
     shown = []
     with Progress("entries checked", None, clock, after=2.0) as progress:
         for number, seconds in enumerate((0.5, 1.4, 0.2)):
