@@ -15,6 +15,7 @@ from urllib.parse import quote_plus, unquote_plus
 
 import pytest
 
+from lava_s3trigger.cli.deployed import dead_letter_queues
 from tests.processes import signals_received
 from tools.local.realm import Realm
 from tools.local.server import CHECKOUT, LocalAws
@@ -159,6 +160,8 @@ def on_account(
         for variable, value in environment.items():
             monkeypatch.setenv(variable, value)
         monkeypatch.chdir(tmp_path)
+        # SQS waits for messages twice before a dead-letter queue counts as empty.
+        monkeypatch.setattr(dead_letter_queues, "_WAIT_SECONDS", 0)
         yield Account(aws, realm, canned, tmp_path, environment, logging, variables)
 
 
