@@ -155,7 +155,7 @@ class TestRedrive:
         assert len(letters.receive()) == 1
 
     def test_an_observing_function_gets_nothing_back(self, letters: DeadLetters) -> None:
-        letters.mode = "observe"
+        letters.account.variables["S3TRIGGER_MODE"] = "observe"
         letters.account.trigger("t")
         letters.park("in/a")
         letters.send({"Records": [letters.record("in/b")]}, "intake")
