@@ -7,6 +7,7 @@ import json
 import re
 import threading
 from collections.abc import Callable
+from typing import Any
 
 from tests.aws_in_memory.server import RESET, HttpAnswer, HttpRequest, HttpServer
 
@@ -16,10 +17,20 @@ Handler = Callable[[Request], Answer]
 CLOSED = RESET
 
 
+def answer(document: Any) -> Answer:
+    """Return an answer with a JSON document."""
+    return Answer(200, json.dumps(document).encode())
+
+
 def refusal(status: int, code: str, message: str = "refused by the test") -> Answer:
     """Return a refusal as Lambda words it."""
     body = json.dumps({"Type": "User", "message": message}).encode()
     return Answer(status, body, {"x-amzn-ErrorType": code})
+
+
+def operation(request: Request) -> str:
+    """Return the operation of a request in one of AWS's JSON protocols."""
+    return request.headers["x-amz-target"].rpartition(".")[2]
 
 
 class CannedAws(HttpServer):
@@ -40,3 +51,15 @@ class CannedAws(HttpServer):
             if method == request.method and re.search(pattern, request.path):
                 return handler(request)
         return refusal(404, "ResourceNotFoundException")
+
+    def deploy(self, name: str, variables: dict[str, str], **fields: Any) -> dict[str, Any]:
+        """Have Lambda tell the configuration of a function; return it, to be changed."""
+        found = {
+            "FunctionName": name,
+            "FunctionArn": f"arn:aws:lambda:us-east-1:000000000000:function:{name}",
+            "Environment": {"Variables": variables},
+            "LoggingConfig": {"LogGroup": f"/aws/lambda/{name}"},
+            **fields,
+        }
+        self.handlers["GET", f"/functions/{name}/configuration"] = lambda _: answer(found)
+        return found

@@ -61,12 +61,6 @@ def account(
 
 
 @pytest.fixture
-def replay(account: Account) -> CommandLine:
-    """Return what runs `replay` on the account."""
-    return CommandLine(["replay"])
-
-
-@pytest.fixture
 def log(account: Account) -> Log:
     """The log of the function of the account."""
     return Log(account.aws, f"/aws/lambda/{account.function}")

@@ -10,7 +10,7 @@ from lava_s3trigger.cli.objects.uri import s3_record
 from lava_s3trigger.outcomes import Outcome
 from lava_s3trigger.parking import parked_message
 
-from .cannedaws import Answer, Request, refusal
+from .cannedaws import Answer, Request, answer, refusal
 from .commandline import CommandLine
 from .replays import Account
 
@@ -27,7 +27,6 @@ class DeadLetters:
     """
 
     account: Account
-    mode: str = "dispatch"
     level: str = "info"
     target: str = ""
     """ARN of what Lambda sends events to that it gave up."""
@@ -40,16 +39,12 @@ class DeadLetters:
 
     def __post_init__(self) -> None:
         sqs, name = self.account.aws.client("sqs"), self.account.function
-        names = {"own": f"{name}-dlq", "intake": f"{name}-intake-dlq"}
-        for whose, queue in names.items():
-            self.urls[whose] = sqs.create_queue(
-                QueueName=queue, Attributes={"VisibilityTimeout": "360"}
-            )["QueueUrl"]
-        sqs.create_queue(QueueName=f"lava-{self.account.realm.name}-core")
+        for whose, queue in {"own": f"{name}-dlq", "intake": f"{name}-intake-dlq"}.items():
+            made = sqs.create_queue(QueueName=queue, Attributes={"VisibilityTimeout": "360"})
+            self.urls[whose] = made["QueueUrl"]
+        self.account.variables["S3TRIGGER_DEAD_LETTER_QUEUE"] = f"{name}-dlq"
         handlers = self.account.canned.handlers
-        handlers["GET", "/configuration"] = self._configuration
-        # What the account answers itself would come first.
-        handlers.pop(("GET", f"/functions/{name}/configuration"))
+        handlers["GET", f"/functions/{name}/configuration"] = self._configuration
         handlers["GET", "/event-source-mappings"] = self._mapping
         handlers["PUT", "/event-source-mappings"] = self._switched
 
@@ -59,21 +54,9 @@ class DeadLetters:
         return CommandLine(["dead-letters"])
 
     def _configuration(self, _: Request) -> Answer:
-        name, realm = self.account.function, self.account.realm.name
-        variables = {
-            "LAVA_REALM": realm,
-            "S3TRIGGER_DEAD_LETTER_QUEUE": f"{name}-dlq",
-            "S3TRIGGER_MODE": self.mode,
-            "LOGLEVEL": self.level,
-        }
-        found = {
-            "FunctionName": name,
-            "FunctionArn": f"arn:aws:lambda:us-east-1:000000000000:function:{name}",
-            "Environment": {"Variables": variables},
-            "DeadLetterConfig": {"TargetArn": self.target},
-            "LoggingConfig": {"LogGroup": f"/aws/lambda/{name}", **self.account.logging},
-        }
-        return Answer(200, json.dumps(found).encode())
+        self.account.variables["LOGLEVEL"] = self.level
+        target = {"DeadLetterConfig": {"TargetArn": self.target}}
+        return answer(self.account.configuration | target)
 
     def _mapping(self, request: Request) -> Answer:
         if self.state is None:
@@ -82,7 +65,7 @@ class DeadLetters:
         if UUID not in request.path:
             others = [{"EventSourceArn": f"arn:aws:sqs:us-east-1:1:{name}"} for name in self.reads]
             found = {"EventSourceMappings": [found, *others]}
-        return Answer(200, json.dumps(found).encode())
+        return answer(found)
 
     def _switched(self, request: Request) -> Answer:
         self.state = "Enabled" if request.json()["Enabled"] else "Disabled"
@@ -112,13 +95,13 @@ class DeadLetters:
         self, whose: str = "own", number: int = 10, seconds: int = 300
     ) -> list[dict[str, Any]]:
         """Receive messages, which are hidden for some seconds then."""
-        answer = self.account.aws.client("sqs").receive_message(
+        received = self.account.aws.client("sqs").receive_message(
             QueueUrl=self.urls[whose],
             MaxNumberOfMessages=number,
             VisibilityTimeout=seconds,
             MessageAttributeNames=["All"],
         )
-        found: list[dict[str, Any]] = answer.get("Messages", [])
+        found: list[dict[str, Any]] = received.get("Messages", [])
         return found
 
     def delete_all(self) -> None:

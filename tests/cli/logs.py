@@ -8,7 +8,7 @@ from typing import Any, Final
 from lava_s3trigger.cli.output.times import shown_time
 from tools.local.server import LocalAws
 
-from .cannedaws import Answer, CannedAws, Request
+from .cannedaws import Answer, CannedAws, Request, answer, operation
 
 TIME: Final = datetime(2026, 3, 14, 1, 59, 26, 500000, tzinfo=UTC)
 REQUEST: Final = "1c0f9f4e-2f0b-4d0e-9d0e-6a6c3c1f8a52"
@@ -42,20 +42,16 @@ class OldLog:
 
     def _answer(self, request: Request) -> Answer:
         asked: dict[str, Any] = request.json()
-        if request.headers["x-amz-target"].endswith("DescribeLogGroups"):
+        if operation(request) == "DescribeLogGroups":
             made = datetime.now(UTC) - timedelta(days=1)
             group = {"logGroupName": self.group, "creationTime": int(made.timestamp() * 1000)}
-            return _json({"logGroups": [group]})
+            return answer({"logGroups": [group]})
         events = [
             {"eventId": f"{number}", "logStreamName": "one", "timestamp": time, "message": text}
             for number, (at, text) in enumerate(self.lines)
             if (time := int(at.timestamp() * 1000)) >= asked.get("startTime", 0)
         ]
-        return _json({"events": events})
-
-
-def _json(document: dict[str, Any]) -> Answer:
-    return Answer(200, json.dumps(document).encode())
+        return answer({"events": events})
 
 
 @dataclass

@@ -15,11 +15,13 @@ from urllib.parse import quote_plus, unquote_plus
 
 import pytest
 
+from lava_s3trigger.cli.deployed import dead_letter_queues
+from tests.build import job_entry, trigger_entry
 from tests.processes import signals_received
 from tools.local.realm import Realm
 from tools.local.server import CHECKOUT, LocalAws
 
-from .cannedaws import Answer, CannedAws, Request
+from .cannedaws import Answer, CannedAws, Request, answer
 from .commandline import CommandLine
 
 HOSTILE: Final = [
@@ -44,9 +46,18 @@ class Account:
     canned: CannedAws
     folder: Path
     environment: dict[str, str]
-    logging: dict[str, str]
-    variables: dict[str, str]
-    """Environment variables of the function."""
+    configuration: dict[str, Any]
+    """The configuration of the function, as Lambda tells it."""
+
+    @property
+    def logging(self) -> dict[str, str]:
+        found: dict[str, str] = self.configuration["LoggingConfig"]
+        return found
+
+    @property
+    def variables(self) -> dict[str, str]:
+        found: dict[str, str] = self.configuration["Environment"]["Variables"]
+        return found
 
     @property
     def replay(self) -> CommandLine:
@@ -62,8 +73,8 @@ class Account:
         return f"bucket-{self.realm.name}"
 
     def trigger(self, trigger_id: str, prefix: str = "in", **fields: Any) -> None:
-        entry = {"trigger_id": trigger_id, "bucket": self.bucket, "prefix": prefix}
-        self.realm.put("s3triggers", [{**entry, "enabled": True, "job_id": "load", **fields}])
+        entry = trigger_entry(trigger_id, prefix, bucket=self.bucket, **fields)
+        self.realm.put("s3triggers", [entry])
 
     def put(self, keys: Iterable[str], size: int = 1) -> None:
         s3 = self.aws.client("s3")
@@ -72,15 +83,7 @@ class Account:
             s3.put_object(Bucket=self.bucket, Key=key, Body=b"x" * size)
 
     def inventory(self, keys: Iterable[str], time: str = "2026-03-14T01:59:26.000Z") -> str:
-        """Write an S3 Inventory, of objects of 10 bytes; return its manifest's path."""
-        with gzip.open(self.folder / "data.csv.gz", "wt", newline="") as file:
-            for key in keys:
-                file.write(f'"{self.bucket}","{quote_plus(key)}","10","{time}"\n')
-        manifest = self.folder / "manifest.json"
-        schema = "Bucket, Key, Size, LastModifiedDate"
-        entry = {"fileSchema": schema, "files": [{"key": "data.csv.gz"}]}
-        manifest.write_text(json.dumps(entry))
-        return str(manifest)
+        return write_inventory(self.folder, self.bucket, ((key, time) for key in keys))
 
     def keys(self, lines: Iterable[str]) -> str:
         path = self.folder / "keys.txt"
@@ -89,7 +92,13 @@ class Account:
 
     def handed_over(self) -> Counter[str]:
         """Count the objects of accepted invocations, by key."""
-        return Counter(key for keys in self.accepted for key in keys)
+        answer = self.canned.handlers["POST", "/invocations"]
+        return Counter(
+            key
+            for request in self.canned.requests
+            if request.path.endswith("/invocations") and answer(request).status == 202
+            for key in keys_of(request)
+        )
 
     def start(self, *arguments: str, **options: Any) -> subprocess.Popen[str]:
         """Start a command in a process of its own."""
@@ -104,9 +113,16 @@ class Account:
                 **pipes,
             )
 
-    @property
-    def accepted(self) -> list[list[str]]:
-        return [keys_of(each) for each in self.canned.requests if is_accepted(self, each)]
+
+def write_inventory(folder: Path, bucket: str, objects: Iterable[tuple[str, str]]) -> str:
+    """Write an S3 Inventory of objects of 10 bytes, by key and time; return its manifest's path."""
+    with gzip.open(folder / "data.csv.gz", "wt", newline="") as file:
+        for key, time in objects:
+            file.write(f'"{bucket}","{quote_plus(key)}","10","{time}"\n')
+    manifest = folder / "manifest.json"
+    schema = "Bucket, Key, Size, LastModifiedDate"
+    manifest.write_text(json.dumps({"fileSchema": schema, "files": [{"key": "data.csv.gz"}]}))
+    return str(manifest)
 
 
 def keys_of(request: Request) -> list[str]:
@@ -114,39 +130,18 @@ def keys_of(request: Request) -> list[str]:
     return [unquote_plus(record["s3"]["object"]["key"]) for record in records]
 
 
-def is_accepted(account: Account, request: Request) -> bool:
-    return request.path.endswith("/invocations") and (
-        account.canned.handlers["POST", "/invocations"](request).status == 202
-    )
-
-
 @contextmanager
 def on_account(
     aws: LocalAws, realm: Realm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Account]:
     """Make an account, and have commands use it."""
-    logging: dict[str, str] = {}
-    variables = {"LAVA_REALM": realm.name}
-    name = f"lava-{realm.name}-s3trigger"
-
-    def configuration(_: Request) -> Answer:
-        found = {
-            "FunctionName": name,
-            "FunctionArn": f"arn:aws:lambda:us-east-1:000000000000:function:{name}",
-            "Environment": {"Variables": variables},
-            "LoggingConfig": {"LogGroup": f"/aws/lambda/{name}", **logging},
-        }
-        return Answer(200, json.dumps(found).encode())
-
-    realm.put(
-        "jobs",
-        [{"job_id": "load", "type": "exe", "worker": "core", "payload": "x", "enabled": True}],
-    )
+    realm.put("jobs", [job_entry()])
     with CannedAws() as canned:
-        canned.handlers["GET", f"/functions/{name}/configuration"] = configuration
-        canned.handlers["POST", "/invocations"] = lambda _: Answer(202, b"")
-        no_mappings = Answer(200, b'{"EventSourceMappings": []}')
-        canned.handlers["GET", "/event-source-mappings"] = lambda _: no_mappings
+        configuration = canned.deploy(f"lava-{realm.name}-s3trigger", {"LAVA_REALM": realm.name})
+        canned.handlers["POST", "/invocations"] = lambda _: Answer(202)
+        canned.handlers["GET", "/event-source-mappings"] = lambda _: answer(
+            {"EventSourceMappings": []}
+        )
         environment = {
             "AWS_ACCESS_KEY_ID": "test",
             "AWS_SECRET_ACCESS_KEY": "test",
@@ -159,7 +154,9 @@ def on_account(
         for variable, value in environment.items():
             monkeypatch.setenv(variable, value)
         monkeypatch.chdir(tmp_path)
-        yield Account(aws, realm, canned, tmp_path, environment, logging, variables)
+        # SQS waits for messages twice before a dead-letter queue counts as empty.
+        monkeypatch.setattr(dead_letter_queues, "_WAIT_SECONDS", 0)
+        yield Account(aws, realm, canned, tmp_path, environment, configuration)
 
 
 def without_credentials(monkeypatch: pytest.MonkeyPatch) -> None:

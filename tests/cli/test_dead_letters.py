@@ -11,7 +11,6 @@ import pytest
 
 from lava_s3trigger.cli.dead_letters import run as module
 from lava_s3trigger.cli.dead_letters.redrive import Pace
-from lava_s3trigger.cli.deployed import dead_letter_queues
 from lava_s3trigger.cli.deployed.dead_letter_queues import MessageCounts, hidden_text
 
 from .commandline import CommandLine
@@ -26,7 +25,6 @@ HIDDEN: Final = r"1 hidden until [0-2]\d:[0-5]\d UTC at the latest"
 @pytest.fixture
 def letters(account: Account, monkeypatch: pytest.MonkeyPatch) -> DeadLetters:
     monkeypatch.setattr(module, "Pace", partial(Pace, poll=0.01))
-    monkeypatch.setattr(dead_letter_queues, "_WAIT_SECONDS", 0)
     return DeadLetters(account)
 
 
@@ -157,7 +155,7 @@ class TestRedrive:
         assert len(letters.receive()) == 1
 
     def test_an_observing_function_gets_nothing_back(self, letters: DeadLetters) -> None:
-        letters.mode = "observe"
+        letters.account.variables["S3TRIGGER_MODE"] = "observe"
         letters.account.trigger("t")
         letters.park("in/a")
         letters.send({"Records": [letters.record("in/b")]}, "intake")

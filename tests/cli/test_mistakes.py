@@ -60,6 +60,7 @@ from .replays import Account
         ("replay s3://b/ --batch 0", 2, "'--batch': 0 is not in the range 1<=x<=1000"),
         ("replay s3://b/ --rate 0", 2, "'--rate': 0"),
         ("replay s3://b/ --via mail", 2, "'mail' is not one of"),
+        ("replay s3://b/ --missing --settle soon", 2, "--settle: 'soon' is not a duration"),
         ("replay s3://b/ --via s3-batch", 2, "--via s3-batch needs --job-role"),
         ("replay s3://b/ --via s3-batch --rate 5", 2, "S3 Batch Operations keeps no rate"),
         (

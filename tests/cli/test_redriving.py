@@ -1,6 +1,5 @@
 """What the local server cannot do of redrives: counts that come late, and message move tasks."""
 
-import json
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -10,17 +9,15 @@ from lava_s3trigger.cli.dead_letters.redrive import Pace, Redrive, move, settled
 from lava_s3trigger.cli.deployed.aws import Aws
 from lava_s3trigger.cli.deployed.dead_letter_queues import DeadLetterQueue
 from lava_s3trigger.cli.errors import CommandError
+from tests.tables import cases
 
-from .cannedaws import Answer, CannedAws, Request
+from .cannedaws import Answer, CannedAws, Request, answer, operation
+from .deadletters import UUID
 
 ARN: Final = "arn:aws:sqs:us-east-1:123456789012:dlq"
-UUID: Final = "00000000-0000-0000-0000-000000000000"
 AT_ONCE: Final = Pace(poll=0.0, settle=0.0, patience=60.0)
-YESTERDAY: Final = {
-    "Status": "COMPLETED",
-    "StartedTimestamp": 1,
-    "ApproximateNumberOfMessagesMoved": 99,
-}
+NUMBER: Final = "ApproximateNumberOfMessages"
+YESTERDAY: Final = {"Status": "COMPLETED", "StartedTimestamp": 1, f"{NUMBER}Moved": 99}
 
 
 @dataclass
@@ -36,29 +33,23 @@ class Sqs:
     asked: list[tuple[str, Any]] = field(default_factory=list)
 
     def answer(self, request: Request) -> Answer:
-        operation = request.headers["x-amz-target"].rpartition(".")[2]
-        asked = request.json()
-        self.asked.append((operation, asked))
-        return Answer(200, json.dumps(getattr(self, operation)(asked)).encode())
+        name, asked = operation(request), request.json()
+        self.asked.append((name, asked))
+        answers = {
+            "GetQueueUrl": {"QueueUrl": "http://127.0.0.1/dlq"},
+            "ChangeMessageVisibilityBatch": {"Successful": [], "Failed": []},
+            "StartMessageMoveTask": {"TaskHandle": "handle"},
+        }
+        return answer(answers.get(name) or getattr(self, name)(asked))
 
     def number(self, operation: str) -> int:
         return sum(name == operation for name, _ in self.asked)
 
-    def GetQueueUrl(self, _: Any) -> Any:  # noqa: N802 - as SQS names it
-        return {"QueueUrl": "http://127.0.0.1/dlq"}
-
-    def GetQueueAttributes(self, asked: Any) -> Any:  # noqa: N802
+    def GetQueueAttributes(self, asked: Any) -> Any:  # noqa: N802 - as SQS names it
         if "QueueArn" in asked["AttributeNames"]:
             return {"Attributes": {"QueueArn": ARN}}
         visible, hidden = self.counts.pop(0) if len(self.counts) > 1 else self.counts[0]
-        return {
-            "Attributes": {
-                "ApproximateNumberOfMessages": str(visible),
-                "ApproximateNumberOfMessagesNotVisible": str(hidden),
-                "ApproximateNumberOfMessagesDelayed": "0",
-                "VisibilityTimeout": "360",
-            }
-        }
+        return {"Attributes": {NUMBER: str(visible), f"{NUMBER}NotVisible": str(hidden)}}
 
     def ReceiveMessage(self, _: Any) -> Any:  # noqa: N802
         body = self.received.pop(0) if self.received else None
@@ -67,21 +58,15 @@ class Sqs:
         message = {"MessageId": body, "ReceiptHandle": f"again {body}", "Body": body}
         return {"Messages": [message]}
 
-    def ChangeMessageVisibilityBatch(self, _: Any) -> Any:  # noqa: N802
-        return {"Successful": [], "Failed": []}
-
-    def StartMessageMoveTask(self, _: Any) -> Any:  # noqa: N802
-        return {"TaskHandle": "handle"}
-
     def CancelMessageMoveTask(self, _: Any) -> Any:  # noqa: N802
         self.tasks[:] = ["CANCELLING", "CANCELLED"]
-        return {"ApproximateNumberOfMessagesMoved": 3}
+        return {f"{NUMBER}Moved": 3}
 
     def ListMessageMoveTasks(self, _: Any) -> Any:  # noqa: N802
         status = self.tasks.pop(0) if self.number("StartMessageMoveTask") else None
         if status is None:
             return {"Results": [YESTERDAY]}
-        task = {"Status": status, "StartedTimestamp": 2, "ApproximateNumberOfMessagesMoved": 7}
+        task = {"Status": status, "StartedTimestamp": 2, f"{NUMBER}Moved": 7}
         task["FailureReason"] = "CouldNotDetermineMessageSource"
         # SQS lists the handle only while the task is running.
         handle = {"TaskHandle": "handle"} if status in ("RUNNING", "CANCELLING") else {}
@@ -103,7 +88,7 @@ class Mapping:
 
     def get(self, _: Request) -> Answer:
         state = self.states.pop(0) if len(self.states) > 1 else self.states[0]
-        return Answer(200, json.dumps({"UUID": UUID, "State": state}).encode())
+        return answer({"UUID": UUID, "State": state})
 
 
 def queue_of(canned: CannedAws, sqs: Sqs) -> tuple[Any, DeadLetterQueue]:
@@ -121,13 +106,13 @@ class TestMoves:
     ) -> int:
         return move(*queue_of(canned, sqs), lambda: is_to_end, pace)
 
-    @pytest.mark.parametrize(
+    @cases(
         "tasks",
-        [
-            pytest.param(["RUNNING", "RUNNING", "COMPLETED"], id="listed at once"),
-            pytest.param([None, None, "RUNNING", "COMPLETED"], id="not listed yet"),
-            pytest.param([None, "COMPLETED"], id="listed when it is done"),
-        ],
+        {
+            "listed at once": ["RUNNING", "RUNNING", "COMPLETED"],
+            "not listed yet": [None, None, "RUNNING", "COMPLETED"],
+            "listed when it is done": [None, "COMPLETED"],
+        },
     )
     def test_the_task_is_followed_to_its_end(
         self, canned: CannedAws, tasks: list[str | None]
@@ -142,10 +127,8 @@ class TestMoves:
             self.moved(canned, Sqs(tasks=[None]), pace=Pace(poll=0.0, patience=0.0))
 
     def test_a_task_that_fails_says_why(self, canned: CannedAws) -> None:
-        sqs = Sqs(tasks=["RUNNING", "FAILED"])
-        expected = "stopped moving dlq: CouldNotDetermineMessageSource"
-        with pytest.raises(CommandError, match=expected):
-            self.moved(canned, sqs)
+        with pytest.raises(CommandError, match="stopped moving dlq: CouldNotDetermineMessageSo"):
+            self.moved(canned, Sqs(tasks=["RUNNING", "FAILED"]))
 
     def test_an_interrupt_cancels_the_task_once(self, canned: CannedAws) -> None:
         sqs = Sqs(tasks=["RUNNING"])
@@ -156,14 +139,14 @@ class TestMoves:
 class TestCounts:
     """SQS counts approximately: a count is believed when it stays."""
 
-    @pytest.mark.parametrize(
+    @cases(
         ("counts", "received", "number", "looks"),
-        [
-            pytest.param([(3, 0), (0, 1), (0, 1)], [], 1, 4, id="some are left"),
-            pytest.param([(0, 0)], [], 0, 3, id="empty"),
-            pytest.param([(0, 0), (0, 0), (2, 0), (0, 0)], [], 0, 6, id="zero, but not yet"),
-            pytest.param([(0, 0)], ["a"], 0, 6, id="zero, but a message is received"),
-        ],
+        {
+            "some are left": ([(3, 0), (0, 1), (0, 1)], [], 1, 4),
+            "empty": ([(0, 0)], [], 0, 3),
+            "zero, but not yet": ([(0, 0), (0, 0), (2, 0), (0, 0)], [], 0, 6),
+            "zero, but a message is received": ([(0, 0)], ["a"], 0, 6),
+        },
     )
     def test_a_queue_is_looked_at_until_its_count_stays(
         self,
@@ -198,13 +181,13 @@ class TestRedrives:
         redrive = Redrive(client, queue, {"UUID": UUID}, 0.0, lambda: False, AT_ONCE)
         return redrive.run(letters[others:], letters[:others])
 
-    @pytest.mark.parametrize(
+    @cases(
         ("counts", "after", "looks"),
-        [
-            pytest.param([(0, 0)], [], 3, id="empty"),
-            pytest.param([(0, 0), (0, 0), (0, 1), (0, 0)], [], 6, id="zero, but not yet"),
-            pytest.param([(0, 0)], ["a"], 6, id="zero, but a message is received"),
-        ],
+        {
+            "empty": ([(0, 0)], [], 3),
+            "zero, but not yet": ([(0, 0), (0, 0), (0, 1), (0, 0)], [], 6),
+            "zero, but a message is received": ([(0, 0)], ["a"], 6),
+        },
     )
     def test_zero_is_believed_after_several_looks_and_a_receive(
         self, canned: CannedAws, counts: list[tuple[int, int]], after: list[str], looks: int

@@ -1,6 +1,5 @@
 """``lava-s3trigger replay``: plans, what is sent of them, and users' mistakes."""
 
-import json
 import os
 import signal
 import subprocess
@@ -12,12 +11,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from lava_s3trigger.deliveries import deliveries
-from tests.build import job_entry
 from tests.processes import finish, unread, wait_until
 
 from .cannedaws import Answer, Request, refusal
 from .commandline import peaks
-from .logs import Log, text_line
 from .replays import HOSTILE, Account, keys_of
 
 
@@ -36,11 +33,9 @@ class TestPlan:
         assert dry["left_out"] == {"would_not_fire": 51}
         assert account.handed_over() == {}
         found = {(each["trigger_id"], each["outcome"]): each for each in dry["decisions"]}
-        assert found["csv", "dispatched"]["objects"] == 50
-        assert found["csv", "dispatched"]["job_id"] == "load"
-        assert found["csv", "dispatched"]["examples"] == [
-            f"s3://{account.bucket}/in/{number}.csv" for number in range(3)
-        ]
+        examples = [f"s3://{account.bucket}/in/{number}.csv" for number in range(3)]
+        expected = {"objects": 50, "job_id": "load", "examples": examples}
+        assert found["csv", "dispatched"].items() >= expected.items()
         assert found["large", "skipped"]["objects"] == 50
 
         # An object more, after the plan.
@@ -61,9 +56,8 @@ class TestPlan:
     def test_another_selection_makes_another_plan(self, account: Account) -> None:
         manifest = account.inventory(["in/a.csv", "in/b.txt"])
         account.replay("--inventory", manifest, "--dry-run")
-        assert (
-            account.replay.json("--inventory", manifest, "--include", "*.txt").json()["sent"] == 1
-        )
+        ran = account.replay.json("--inventory", manifest, "--include", "*.txt")
+        assert ran.json()["sent"] == 1
         assert account.handed_over() == {"in/b.txt": 1}
 
     def test_a_change_of_an_entry_is_told(self, account: Account) -> None:
@@ -91,9 +85,11 @@ class TestPlan:
         account.trigger("a", job_id=["load", "none"])
         account.trigger("off", enabled=False)
         found = account.replay.json("--inventory", account.inventory(["in/a"]), "--dry-run").json()
-        assert [
+        decided = [
             (each["trigger_id"], each["job_id"], each["outcome"]) for each in found["decisions"]
-        ] == [("a", "load", "dispatched"), ("a", "none", "user_error"), ("off", None, "skipped")]
+        ]
+        sent, broken = ("a", "load", "dispatched"), ("a", "none", "user_error")
+        assert decided == [sent, broken, ("off", None, "skipped")]
 
 
 class TestSelection:
@@ -102,33 +98,33 @@ class TestSelection:
     @pytest.mark.parametrize(
         ("options", "expected"),
         [
-            ([], {"in/a.csv", "in/A.CSV", "in/deep/b.csv", "in/c.txt"}),
-            (["--include", "*.csv"], {"in/a.csv", "in/deep/b.csv"}),
-            (["--include", "in/a*", "--include", "*.txt"], {"in/a.csv", "in/c.txt"}),
-            (["--exclude", "*.csv", "--exclude", "*.CSV"], {"in/c.txt"}),
-            (["--include", "*.csv", "--exclude", "in/deep/*"], {"in/a.csv"}),
-            (["--larger-than", "9"], {"in/a.csv", "in/A.CSV", "in/deep/b.csv", "in/c.txt"}),
-            (["--larger-than", "10B"], set()),
-            (["--since", "2026-03-14"], {"in/a.csv", "in/A.CSV", "in/deep/b.csv", "in/c.txt"}),
-            (["--until", "2026-03-14"], set()),
-            (["--since", "2026-03-14T01:59:27Z"], set()),
+            ("", "in/a.csv in/A.CSV in/deep/b.csv in/c.txt"),
+            ("--include *.csv", "in/a.csv in/deep/b.csv"),
+            ("--include in/a* --include *.txt", "in/a.csv in/c.txt"),
+            ("--exclude *.csv --exclude *.CSV", "in/c.txt"),
+            ("--include *.csv --exclude in/deep/*", "in/a.csv"),
+            ("--larger-than 9 --since 2026-03-14", "in/a.csv in/A.CSV in/deep/b.csv in/c.txt"),
+            ("--larger-than 10B", ""),
+            ("--until 2026-03-14", ""),
+            ("--since 2026-03-14T01:59:27Z", ""),
         ],
-        ids=lambda each: " ".join(each) if isinstance(each, list) else "",
     )
-    def test_a_choice(self, account: Account, options: list[str], expected: set[str]) -> None:
+    def test_a_choice(self, account: Account, options: str, expected: str) -> None:
         manifest = account.inventory(["in/a.csv", "in/A.CSV", "in/deep/b.csv", "in/c.txt"])
-        assert account.replay("--inventory", manifest, *options).status == 0
-        assert {*account.handed_over()} == expected
+        assert account.replay("--inventory", manifest, *options.split()).status == 0
+        assert {*account.handed_over()} == {*expected.split()}
 
     def test_a_listing_and_a_file_of_keys_have_sizes_and_times_of_s3(
         self, account: Account
     ) -> None:
         account.put(["in/a.csv", "in/b.csv"], size=7)
+        account.put(["in/small.csv"], size=6)
         now = datetime.now(UTC)
-        account.replay(f"s3://{account.bucket}/in/")
-        file = account.keys([f"s3://{account.bucket}/in/a.csv", "in/b.csv", "in/none.csv"])
-        ran = account.replay.json("--keys", file, "--bucket", account.bucket)
-        assert ran.json()["left_out"] == {"not_there": 1}
+        account.replay(f"s3://{account.bucket}/in/", "--larger-than", "6")
+        lines = [f"s3://{account.bucket}/in/a.csv", "in/b.csv", "in/none.csv", "in/small.csv"]
+        file = ("--keys", account.keys(lines), "--bucket", account.bucket)
+        ran = account.replay.json(*file, "--larger-than", "6")
+        assert ran.json()["left_out"]["not_there"] == 1
 
         assert account.handed_over() == {"in/a.csv": 2, "in/b.csv": 2}
         payloads = [each.json() for each in account.canned.requests if each.method == "POST"]
@@ -136,13 +132,6 @@ class TestSelection:
             for event in [each.event for each in deliveries(payload, "x")[0].events]:
                 assert (event.size, event.event_type) == (7, "ObjectCreated:Put")
                 assert abs(event.event_time - now) < timedelta(minutes=1)
-
-    def test_sizes_of_s3_are_chosen_by_too(self, account: Account) -> None:
-        account.put(["in/a.csv"], size=7)
-        account.put(["in/b.csv"], size=8)
-        file = account.keys(["in/a.csv", "in/b.csv"])
-        account.replay("--keys", file, "--bucket", account.bucket, "--larger-than", "7")
-        assert account.handed_over() == {"in/b.csv": 1}
 
     def test_hostile_keys_arrive_and_reach_no_terminal(self, account: Account) -> None:
         account.trigger("a", job_id="{{ key }}")
@@ -163,7 +152,7 @@ class TestFailures:
         def refusing(request: Request) -> Answer:
             if bad & {*keys_of(request)}:
                 return refusal(400, "InvalidRequestContentException", "bad \x1b[2J")
-            return Answer(202, b"")
+            return Answer(202)
 
         account.canned.handlers["POST", "/invocations"] = refusing
         ran = account.replay.json("--inventory", account.inventory(keys))
@@ -177,21 +166,20 @@ class TestFailures:
         assert again.output.count("AWS refused Invoke: InvalidRequestContentException") == 20
         assert "\x1b" not in again.output
 
-        account.canned.handlers["POST", "/invocations"] = lambda _: Answer(202, b"")
+        account.canned.handlers["POST", "/invocations"] = lambda _: Answer(202)
         account.canned.requests.clear()
         mended = account.replay.json("--retry-failed")
         assert (mended.status, mended.json()["sent"], mended.json()["failed"]) == (0, 200, [])
         assert account.handed_over() == Counter(bad)
 
     def test_a_missing_permission_loses_nothing(self, account: Account) -> None:
-        account.canned.handlers["POST", "/invocations"] = lambda _: refusal(
-            403, "AccessDeniedException", "lambda:InvokeFunction"
-        )
+        refused = refusal(403, "AccessDeniedException", "lambda:InvokeFunction")
+        account.canned.handlers["POST", "/invocations"] = lambda _: refused
         ran = account.replay.json("--inventory", account.inventory(["in/a", "in/b"]))
         assert (ran.status, ran.json()["to_send"]) == (3, 2)
         assert "AccessDeniedException: lambda:InvokeFunction; nothing is lost" in ran.errors
 
-        account.canned.handlers["POST", "/invocations"] = lambda _: Answer(202, b"")
+        account.canned.handlers["POST", "/invocations"] = lambda _: Answer(202)
         assert account.replay.json("--resume").json()["sent"] == 2
 
     def test_a_lost_answer_is_unknown_until_it_is_sent_again(self, account: Account) -> None:
@@ -201,7 +189,7 @@ class TestFailures:
         assert ran.status == 1
         assert [each["key"] for each in ran.json()["unknown"]] == ["in/a", "in/b"]
 
-        account.canned.handlers["POST", "/invocations"] = lambda _: Answer(202, b"")
+        account.canned.handlers["POST", "/invocations"] = lambda _: Answer(202)
         account.canned.requests.clear()
         assert account.replay("--retry-failed").status == 1
         assert account.handed_over() == {}
@@ -221,7 +209,7 @@ class TestFailures:
         assert "of the replay before, 1 " in ran.errors
         assert "--restart forgets them" in ran.errors
 
-        account.canned.handlers["POST", "/invocations"] = lambda _: Answer(202, b"")
+        account.canned.handlers["POST", "/invocations"] = lambda _: Answer(202)
         assert account.replay.json("--inventory", manifest, "--restart").json()["sent"] == 1
 
 
@@ -240,14 +228,14 @@ class TestEnds:
             if len(account.canned.requests) == calls:
                 started[0].send_signal(number)
                 time.sleep(0.2)  # it is under way when the signal comes
-            return Answer(202, b"")
+            return Answer(202)
 
         account.canned.handlers["POST", "/invocations"] = signalling
         arguments = ("--inventory", account.inventory(keys), "--batch", "5", "--concurrency", "1")
         started.append(account.start("replay", *arguments))
         arrived.set()
         output, errors = finish(started[0])
-        account.canned.handlers["POST", "/invocations"] = lambda _: Answer(202, b"")
+        account.canned.handlers["POST", "/invocations"] = lambda _: Answer(202)
         assert "Traceback" not in errors
         return started[0].returncode, output, errors
 
@@ -286,7 +274,7 @@ class TestEnds:
         def holding(_: Request) -> Answer:
             started.set()
             held.wait(60)
-            return Answer(202, b"")
+            return Answer(202)
 
         account.canned.handlers["POST", "/invocations"] = holding
         process = account.start("replay", "--inventory", account.inventory(["in/a"]))
@@ -297,11 +285,9 @@ class TestEnds:
         process.send_signal(signal.SIGINT)
         _, errors = finish(process)
         held.set()
-        assert process.returncode == 130, errors
-        assert "Traceback" not in errors
-        assert [each["key"] for each in account.replay.json("--resume").json()["unknown"]] == [
-            "in/a"
-        ]
+        assert (process.returncode, "Traceback" in errors) == (130, False), errors
+        [unknown] = account.replay.json("--resume").json()["unknown"]
+        assert unknown["key"] == "in/a"
 
     def test_an_interrupt_while_planning_sends_nothing(self, account: Account) -> None:
         pipe = account.folder / "keys"
@@ -318,101 +304,36 @@ class TestEnds:
         assert "there is no replay to continue" in account.replay("--resume").errors
 
 
-class TestMissing:
-    """What the log can tell of dispatches."""
-
-    def line(self, account: Account, key: str, job: str = "load") -> str:
-        return text_line("dispatched", trigger_id="a", job_id=job, bucket=account.bucket, key=key)
-
-    def test_only_what_has_no_dispatch_is_sent(self, account: Account, log: Log) -> None:
-        account.trigger("a", job_id=["load", "load2"], if_not_fnmatch="*.tmp")
-        account.realm.put("jobs", [job_entry("load2")])
-        both = [(key, job) for key in ("in/done", "in/x y+z") for job in ("load", "load2")]
-        lines = [self.line(account, *each) for each in (*both, ("in/half", "load"))]
-        log.write(*lines, at=datetime.now(UTC))
-        keys = ["in/done", "in/x y+z", "in/half", "in/none", "in/skipped.tmp"]
-        account.put(keys)
-        ran = account.replay.json(f"s3://{account.bucket}/in/", "--missing", "--settle", "0")
-        assert account.handed_over() == {"in/none": 1}
-        assert ran.json()["left_out"] == {
-            "dispatched_before": 2,
-            "partly_dispatched": 1,
-            "would_not_fire": 1,
-        }
-
-    def test_a_dispatch_of_an_earlier_object_of_the_key_does_not_count(
-        self, account: Account, log: Log
-    ) -> None:
-        account.trigger("a")
-        log.write(self.line(account, "in/again"), at=datetime.now(UTC) - timedelta(hours=1))
-        account.put(["in/again"])
-        account.replay(f"s3://{account.bucket}/in/", "--missing", "--settle", "0")
-        assert account.handed_over() == {"in/again": 1}
-
-    def test_of_what_is_older_than_the_log_nothing_is_known(
-        self, account: Account, log: Log
-    ) -> None:
-        account.trigger("a")
-        log.write(self.line(account, "in/x"), at=datetime.now(UTC))
-        manifest = account.inventory(["in/old"], time="2020-01-01T00:00:00Z")
-        ran = account.replay.json("--inventory", manifest, "--missing")
-        assert (ran.json()["planned"], ran.json()["left_out"]) == (0, {"older_than_log": 1})
-
-    def test_without_a_log_nothing_can_be_missing(self, account: Account) -> None:
-        ran = account.replay("--inventory", account.inventory(["in/a"]), "--missing")
-        assert ran.status == 3
-        assert "there is no log group /aws/lambda/lava-" in ran.errors
-
-    def test_a_log_without_dispatches_does_not_pass_for_one(self, account: Account) -> None:
-        account.logging["ApplicationLogLevel"] = "WARN"
-        ran = account.replay("--inventory", account.inventory(["in/a"]), "--missing")
-        assert ran.status == 3
-        assert "has no dispatches, since it logs warnings or errors only" in ran.errors
-
-
 class TestMistakes:
     """A user's mistake is one line that names the thing, and what would do."""
 
     def test_the_function_of_another_realm(self, account: Account) -> None:
-        function = f"lava-{account.realm.name}-s3trigger"
-        ran = account.replay("s3://b/", "--realm", "other", "--function", function)
-        assert f"{function} works for realm {account.realm.name}, not other" in ran.errors
+        ran = account.replay("s3://b/", "--realm", "other", "--function", account.function)
+        assert f"{account.function} works for realm {account.realm.name}, not other" in ran.errors
 
     def test_the_state_of_another_function(self, account: Account) -> None:
         state = str(account.folder / "s")
         account.replay("--inventory", account.inventory(["in/a"]), "--dry-run", "--state", state)
-        other = {
-            "FunctionName": "other",
-            "FunctionArn": "arn:aws:lambda:us-east-1:000000000000:function:other",
-            "Environment": {"Variables": {"LAVA_REALM": account.realm.name}},
-        }
-        account.canned.handlers["GET", "/functions/other/configuration"] = lambda _: Answer(
-            200, json.dumps(other).encode()
-        )
+        account.canned.deploy("other", {"LAVA_REALM": account.realm.name})
         ran = account.replay("--resume", "--state", state, "--function", "other")
         assert (ran.status, "this is a replay for arn:aws:lambda:" in ran.errors) == (2, True)
 
     def test_a_plan_that_was_interrupted_is_not_sent(self, account: Account) -> None:
-        (account.folder / "broken.json").write_text("{")
         state = ("--state", str(account.folder / "s"))
         keys = account.keys(["in/a", "in/b"])
-        both = ("--inventory", account.inventory(["in/c"]), "--keys", keys)
-        assert (
-            account.replay(*both, *state).status == 3
-        )  # keys without a bucket, after the inventory
+        both = ("--inventory", account.inventory(["in/c"]), "--keys", keys)  # without a bucket
+        assert account.replay(*both, *state).status == 3
         assert "there is no replay to continue" in account.replay("--resume", *state).errors
         assert account.handed_over() == {}
 
 
-def peak(account: Account, number: int) -> int:
-    """Return the most memory in KiB that planning so many objects takes."""
-    manifest = account.inventory(f"in/{each:08}.csv" for each in range(number))
-    own, _, printed = peaks("replay", "--inventory", manifest, "--dry-run")
-    assert f"{number:,} that trigger a, job load dispatches" in printed
-    return own
-
-
 def test_memory_does_not_grow_with_the_objects(account: Account) -> None:
     account.trigger("a", parameters={"name": "{{ key.split('/')[-1] }}"})
-    few, many = peak(account, 2_000), peak(account, 20_000)
+    taken = []
+    for number in (2_000, 20_000):
+        manifest = account.inventory(f"in/{each:08}.csv" for each in range(number))
+        own, _, printed = peaks("replay", "--inventory", manifest, "--dry-run")
+        assert f"{number:,} that trigger a, job load dispatches" in printed
+        taken.append(own)
+    few, many = taken
     assert many - few < 8 * 1024

@@ -3,6 +3,8 @@
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from itertools import count
 from pathlib import Path
 from typing import Any, Final
 
@@ -51,11 +53,10 @@ class ScriptedWay:
 
 @pytest.fixture
 def state(tmp_path: Path) -> Iterator[ReplayState]:
-    made = ReplayState(tmp_path / "x")
-    rows = (("b", f"k{number:02}", 1, 1.0, "x") for number in range(OBJECTS))
-    assert sum(made.add(rows)) == OBJECTS
-    yield made
-    made.close()
+    with closing(ReplayState(tmp_path / "x")) as made:
+        rows = (("b", f"k{number:02}", 1, 1.0, "x") for number in range(OBJECTS))
+        assert sum(made.add(rows)) == OBJECTS
+        yield made
 
 
 @pytest.fixture(autouse=True)
@@ -65,17 +66,9 @@ def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(send, "_TICK_SECONDS", 0.001)
 
 
-def run(
-    state: ReplayState,
-    way: ScriptedWay,
-    *,
-    rate: float | None = None,
-    concurrency: int = 3,
-    is_to_end: Callable[[], bool] = lambda: False,
-    **more: Any,
-) -> Replayer:
-    pace: dict[str, Any] = {"rate": rate, "concurrency": concurrency, "is_to_end": is_to_end}
-    replayer = Replayer(state, way, progress=Progress("x"), **pace, **more)
+def run(state: ReplayState, way: ScriptedWay, **changes: Any) -> Replayer:
+    pace = {"rate": None, "concurrency": 3, "is_to_end": lambda: False}
+    replayer = Replayer(state, way, progress=Progress("x"), **pace | changes)
     replayer.run()
     return replayer
 
@@ -85,13 +78,11 @@ def numbers(state: ReplayState) -> dict[str, int]:
 
 
 def failing(problem: Problem, *keys: str, times: int | None = None) -> ScriptedWay:
-    """Return a way on which calls with one of the keys fail."""
-    left = [times]
+    """Return a way on which calls with one of the keys fail: so many times, or always."""
+    failures = count() if times is None else iter(range(times))
 
     def script(called: list[str]) -> None:
-        if {*keys} & {*called} and (left[0] is None or left[0] > 0):
-            if left[0] is not None:
-                left[0] -= 1
+        if {*keys} & {*called} and next(failures, None) is not None:
             raise HandoverError(problem, SAID)
 
     return ScriptedWay(script)
@@ -113,10 +104,8 @@ class TestOutcomes:
         way = failing(Problem.CONTENT, "k13", "k57")
         run(state, way)
         assert numbers(state) == {"SENT": OBJECTS - 2, "FAILED": 2}
-        assert [(each.key, each.reason) for each in state.objects(Status.FAILED)] == [
-            ("k13", SAID),
-            ("k57", SAID),
-        ]
+        failed = [(each.key, each.reason) for each in state.objects(Status.FAILED)]
+        assert failed == [("k13", SAID), ("k57", SAID)]
         assert {*way.arrived.values()} == {1}
 
     @pytest.mark.parametrize(
@@ -153,20 +142,16 @@ class TestOutcomes:
     def test_entries_fail_by_themselves(self, state: ReplayState) -> None:
         tries: Counter[str] = Counter()
 
+        def outcome(key: str) -> tuple[Status, str | None]:
+            if key == "k13":
+                return Status.FAILED, "bad"
+            if key == "k15" or (key == "k14" and tries[key] < 3):
+                return Status.TO_SEND, "never"
+            return Status.SENT, None
+
         def script(keys: list[str]) -> list[Settled] | None:
             tries.update(keys)
-            outcomes: list[Settled] = []
-            for key in keys:
-                number = int(key[1:]) + 1
-                if key == "k13":
-                    outcomes.append(Settled(number, Status.FAILED, "bad"))
-                elif key == "k14" and tries[key] < 3:
-                    outcomes.append(Settled(number, Status.TO_SEND, "later"))
-                elif key == "k15":
-                    outcomes.append(Settled(number, Status.TO_SEND, "never"))
-                else:
-                    outcomes.append(Settled(number, Status.SENT))
-            return outcomes
+            return [Settled(int(key[1:]) + 1, *outcome(key)) for key in keys]
 
         run(state, ScriptedWay(script))
         assert numbers(state) == {"SENT": OBJECTS - 2, "FAILED": 2}
@@ -201,9 +186,8 @@ class TestPace:
     def test_asked_to_end_it_settles_what_it_began(self, state: ReplayState) -> None:
         way = ScriptedWay(lambda _: None)
         run(state, way, concurrency=1, is_to_end=lambda: len(way.calls) >= 3)
-        found = numbers(state)
-        assert found["SENT"] == sum(way.arrived.values()) < OBJECTS
-        assert found["SENT"] + found["TO_SEND"] == OBJECTS
+        sent = way.arrived.total()
+        assert numbers(state) == {"SENT": sent, "TO_SEND": OBJECTS - sent}
 
     def test_asked_to_end_it_does_not_wait_for_a_busy_service(
         self, state: ReplayState, monkeypatch: pytest.MonkeyPatch
