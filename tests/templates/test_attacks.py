@@ -381,7 +381,7 @@ def survived(request: pytest.FixtureRequest) -> list[list[dict[str, Any]]]:
 class TestResources:
     """An attack on time or memory ends in about a second, and the process lives on."""
 
-    @pytest.mark.parametrize("attack", sampled(ON_RESOURCES, 10))
+    @pytest.mark.parametrize("attack", sampled(ON_RESOURCES, 20))
     def test_an_attack(self, attack: Attack, survived: list[list[dict[str, Any]]]) -> None:
         [printed] = [each for each in survived if {"begun": attack.id} in each]
         found = [each["outcome"] for each in printed if each.get("id") == attack.id]
@@ -469,7 +469,7 @@ def made(request: pytest.FixtureRequest) -> list[dict[str, Any]]:
     return [line for each in printed for line in each]
 
 
-@pytest.mark.parametrize("attack", sampled(ON_STACK, 8))
+@pytest.mark.parametrize("attack", sampled(ON_STACK, 12))
 def test_an_attack_where_memory_is_used_up(attack: Attack, made: list[dict[str, Any]]) -> None:
     found = [each for each in made if each.get("id") == attack.id]
 
