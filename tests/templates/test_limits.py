@@ -405,15 +405,14 @@ class TestNested:
 
     def test_compiling_shares_its_time(self) -> None:
         def run() -> float:
-            compile_bounded(lambda: wait(SHORT))
+            compile_bounded(lambda: wait(10 * SHORT))
             left, _ = compile_bounded(timer)
             return left
 
         left = run_bounded(run, GIVE_UP)
         whole, _ = compile_bounded(timer)
 
-        assert left <= limits.COMPILE_SECONDS - SHORT
-        assert whole > limits.COMPILE_SECONDS - SHORT
+        assert left <= limits.COMPILE_SECONDS - 10 * SHORT < whole
 
     def test_compiling_tells_whether_it_had_all_of_its_time(
         self, monkeypatch: pytest.MonkeyPatch
