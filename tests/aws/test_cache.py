@@ -47,11 +47,7 @@ def test_a_key_can_be_forgotten(reads: int, cache: Cache) -> None:
 @pytest.mark.parametrize("reads", [0, 1, 5], ids=["never-read", "read-once", "read-often"])
 @cases(
     ("later", "expected"),
-    {
-        "before": (0.8 * TTL - 0.1, "value"),
-        "at-the-end": (TTL, None),
-        "after": (TTL + 0.1, None),
-    },
+    {"before": (0.8 * TTL - 0.1, "value"), "at-the-end": (TTL, None), "after": (TTL + 0.1, None)},
 )
 def test_a_value_expires_after_the_ttl_however_often_it_is_read(
     reads: int, later: float, expected: str | None, cache: Cache, clock: Clock
