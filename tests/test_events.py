@@ -355,9 +355,7 @@ class TestOddElements:
     @given(st.text(), st.sampled_from(["s3", "eventbridge"]))
     def test_any_text_as_a_time_is_parsed_or_named(self, when: str, kind: str) -> None:
         payload = s3_record(eventTime=when) if kind == "s3" else eventbridge_event(time=when)
-
         delivery = only_delivery(payload)
-
         assert len(delivery.events) + len(delivery.errors) == 1
         assert all(each.event.event_time.tzinfo is tzutc() for each in delivery.events)
         path = "eventTime" if kind == "s3" else "time"

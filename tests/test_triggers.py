@@ -166,10 +166,6 @@ class TestFields:
                 (job_id,) = usable({"jinja": attribute}, job_id="{{ 'a' }}").job_ids
                 assert rendered(job_id) == ("a" if is_true else "{{ 'a' }}"), attribute
 
-    def test_a_set_of_job_ids_becomes_a_sorted_list(self) -> None:
-        trigger = usable({"job_id": {"SS": ["b", "a"]}})
-        assert [each.value for each in trigger.job_ids] == ["a", "b"]
-
 
 @cases(
     ("key", "count", "longest"),
@@ -411,7 +407,6 @@ class TestDigest:
         nested = {"M": {"a": {"NS": ["1", "2"]}, "b": {"L": [{"BS": ["YQ==", "Yg=="]}]}}}
         turned = {"M": {"b": {"L": [{"BS": ["Yg==", "YQ=="]}]}, "a": {"NS": ["2", "1"]}}}
         item = item_of({"parameters": nested, "owner": {"S": "1"}})
-
         other = item_of({"owner": {"S": "1"}, "parameters": turned})
         assert entry_digest(item) == entry_digest(dict(reversed(other.items())))
 

@@ -78,9 +78,7 @@ def test_a_new_invocation_keeps_values(cache: Cache) -> None:
     cache.put("new", "value")
     cache.put("proven", "value")
     cache.get("proven")
-
     cache.start()
-
     assert (cache.get("new"), cache.get("proven")) == ("value", "value")
 
 
@@ -210,7 +208,6 @@ def test_the_probation_segment_is_bounded(size: int, expected: int, clock: Clock
     asked = range(5 * NEWCOMERS)
     for n in asked:
         cache.put(n, n)
-
     kept = [n for n in reversed(asked) if cache.get(n) is not None]
     assert kept == list(reversed(asked))[:expected]
 

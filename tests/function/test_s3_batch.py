@@ -488,9 +488,7 @@ def test_one_message_of_a_batch_is_replayed_alone(harness: Harness) -> None:
     harness.trigger()
     payload = sqs(direct(record("in/1")), direct(record("in/2")))
     payload["Records"][0]["messageAttributes"] = {REPLAY_MARK: {"stringValue": "r-1"}}
-
     harness.function()(payload)
-
     found = {each["key"]: each.get("replay") for each in harness.logged.fields("dispatched")}
     assert found == {"in/1": "r-1", "in/2": None}
 
