@@ -42,18 +42,13 @@ HEADERS: Final = {
     "Last-Modified": "Sat, 14 Mar 2026 01:59:26 GMT",
     "ETag": '"dbe264bf"',
 }
-JOB: Final = "f3cc4f60-61f6-4a2b-8a21-d07600c373ce"
-INVOCATION: Final = "YXNkbGZqYWRmaiBhc2RmdW9hZHNmZGpmaGFzbGtkaGZza2RmaAo"
+SAMPLE: Final = json.loads((CHECKOUT / "events" / "s3-batch.json").read_text())
+JOB: Final = SAMPLE["job"]["id"]
 
 
 def version_1(*tasks: Any) -> dict[str, Any]:
     """Return a payload as AWS documents it for schema version 1.0."""
-    return {
-        "invocationSchemaVersion": "1.0",
-        "invocationId": INVOCATION,
-        "job": {"id": JOB},
-        "tasks": list(tasks),
-    }
+    return {**SAMPLE, "tasks": list(tasks)}
 
 
 def version_2(*tasks: Any, **arguments: str) -> dict[str, Any]:
@@ -122,7 +117,7 @@ def results(answer: Any) -> list[tuple[str, str, str]]:
     assert answer == {
         "invocationSchemaVersion": answer["invocationSchemaVersion"],
         "treatMissingKeysAs": "TemporaryFailure",
-        "invocationId": INVOCATION,
+        "invocationId": SAMPLE["invocationId"],
         "results": answer["results"],
     }
     names = ("taskId", "resultCode", "resultString")
