@@ -76,13 +76,6 @@ def run(
     return [each_round for each_round in rounds if each_round]
 
 
-def test_deliveries_without_a_group_go_together_whatever_fails() -> None:
-    deliveries = [delivery("1"), delivery(None), delivery("2")]
-    assert run([]) == []
-    assert run(deliveries, {"1"}) == [["1", None, "2"]]
-    assert [len(each.failures) for each in deliveries] == [1, 0, 0]
-
-
 def test_the_same_group_name_in_another_queue_is_another_group() -> None:
     one = Delivery(message_id="1", group=("a.fifo", "g"))
     two = Delivery(message_id="2", group=("b.fifo", "g"))

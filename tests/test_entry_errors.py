@@ -140,7 +140,6 @@ def test_all_fields_of_a_trigger_can_be_errors_at_once() -> None:
 
 def test_a_job_with_three_errors_returns_three() -> None:
     errors = errors_of_job(type=None, worker=1, enabled=[])
-
     assert [(each.code, each.message) for each in errors] == [
         ("missing_field", "type is missing"),
         ("not_a_worker", "worker: 1 is not the name of a worker"),

@@ -74,7 +74,6 @@ def test_the_error_of_an_invocation_counts_failures_and_names_the_first(
 def test_an_unexpected_error_names_its_cause_and_place() -> None:
     with pytest.raises(LookupError) as caught:
         dict[str, str]()["Items\nof it"]
-
     line = caught.tb.tb_lineno
     assert str(UnexpectedError.of(caught.value)) == (
         f"KeyError: 'Items\\nof it' (test_errors.py, line {line})"

@@ -47,11 +47,7 @@ def test_a_key_can_be_forgotten(reads: int, cache: Cache) -> None:
 @pytest.mark.parametrize("reads", [0, 1, 5], ids=["never-read", "read-once", "read-often"])
 @cases(
     ("later", "expected"),
-    {
-        "before": (0.8 * TTL - 0.1, "value"),
-        "at-the-end": (TTL, None),
-        "after": (TTL + 0.1, None),
-    },
+    {"before": (0.8 * TTL - 0.1, "value"), "at-the-end": (TTL, None), "after": (TTL + 0.1, None)},
 )
 def test_a_value_expires_after_the_ttl_however_often_it_is_read(
     reads: int, later: float, expected: str | None, cache: Cache, clock: Clock
@@ -82,9 +78,7 @@ def test_a_new_invocation_keeps_values(cache: Cache) -> None:
     cache.put("new", "value")
     cache.put("proven", "value")
     cache.get("proven")
-
     cache.start()
-
     assert (cache.get("new"), cache.get("proven")) == ("value", "value")
 
 
@@ -214,7 +208,6 @@ def test_the_probation_segment_is_bounded(size: int, expected: int, clock: Clock
     asked = range(5 * NEWCOMERS)
     for n in asked:
         cache.put(n, n)
-
     kept = [n for n in reversed(asked) if cache.get(n) is not None]
     assert kept == list(reversed(asked))[:expected]
 

@@ -362,12 +362,10 @@ class TestFaults:
         assert [each.text for each in sqs.core.messages[2:]] == [each.text for each in messages]
 
 
-CONTENT: Final = [
-    "BatchRequestTooLong",
-    "InvalidMessageContents",
-    "InvalidParameterValue",
-    "AWS.SimpleQueueService.BatchRequestTooLong",
-]
+CONTENT: Final = (
+    *("BatchRequestTooLong", "AWS.SimpleQueueService.BatchRequestTooLong"),
+    *("InvalidMessageContents", "InvalidParameterValue"),
+)
 
 
 class TestRefusedCalls:
@@ -382,8 +380,7 @@ class TestRefusedCalls:
     ) -> None:
         refusing = Refusal(400, code, "not like this")
         sqs.fail_sends(lambda call: refusing if "poison" in str(call.request) else None)
-        texts_ = ["poison" if n in poisoned else f"{n}" for n in range(10)]
-        messages = sqs.send(*map(outgoing, texts_))
+        messages = sqs.send(*(outgoing("poison" if n in poisoned else f"{n}") for n in range(10)))
         assert sorted(texts(sqs.core)) == [f"{n}" for n in range(10) if n not in poisoned]
         assert outcomes(messages) == "".join("r" if n in poisoned else "s" for n in range(10))
         assert all("not like this" in (messages[n].reason or "") for n in poisoned)
@@ -531,13 +528,12 @@ class TestOddAnswers:
         assert all(said in (refusal(each) or "") for each in messages[1:])
 
 
-@pytest.mark.parametrize(
+@cases(
     ("fault", "said"),
-    [
-        (THROTTLED, "too little time left to try again after: .*RequestThrottled"),
-        (Refusal(400, "BatchRequestTooLong"), "too little time left"),
-    ],
-    ids=["retried", "split"],
+    {
+        "retried": (THROTTLED, "too little time left to try again after: .*RequestThrottled"),
+        "split": (Refusal(400, "BatchRequestTooLong"), "too little time left"),
+    },
 )
 def test_a_batch_is_not_sent_again_out_of_time(sqs: Sqs, fault: Refusal, said: str) -> None:
     left = [300.0]

@@ -5,14 +5,6 @@ from tests.build import BUCKET, NONSENSE, direct, failed, record, sqs
 from tests.function.harness import PARKING, SEND, Harness, fails
 
 
-def test_without_deduplication_there_are_no_duplicates(harness: Harness) -> None:
-    harness.trigger()
-    function = harness.function()
-    function(direct(record(), record()))
-    function(direct(record()))
-    assert len(harness.core.messages) == 3
-
-
 def test_an_event_is_a_duplicate_within_the_ttl(harness: Harness) -> None:
     harness.trigger()
     function = harness.function(dedup_cache_size=100, dedup_ttl=30.0)

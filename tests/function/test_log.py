@@ -121,20 +121,10 @@ def test_each_invocation_is_summarised(harness: Harness) -> None:
     assert answer == failed("m6")
     (fields,) = harness.logged.fields("summary", logging.INFO)
     assert fields.pop("lag") > 0
-    assert fields == {
-        "realm": "demo",
-        "function": "local",
-        "deliveries": 7,
-        "failed_deliveries": 1,
-        "failed_not_understood": 1,
-        "events": 7,
-        "events_sqs": 7,
-        "dispatched": 4,
-        "skipped": 2,
-        "parked": 2,
-        "user_errors": 2,
-        "unmatched": 5,
-    }
+    deliveries = {"deliveries": 7, "failed_deliveries": 1, "failed_not_understood": 1}
+    events = {"realm": "demo", "function": "local", "events": 7, "events_sqs": 7}
+    outcomes = {"dispatched": 4, "skipped": 2, "parked": 2, "user_errors": 2, "unmatched": 5}
+    assert fields == deliveries | events | outcomes
 
 
 def test_metrics_can_be_turned_off(harness: Harness) -> None:

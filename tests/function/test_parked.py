@@ -17,7 +17,7 @@ from tests.aws_in_memory import (
     Partial,
     Refusal,
 )
-from tests.build import BUCKET, direct, eventbridge, failed, record, sqs
+from tests.build import BUCKET, direct, eventbridge, record, sqs
 from tests.function.harness import PARKING, SEND, Harness, deny
 from tests.function.user_errors import TOO_LONG, UserErrorCase, every_user_error
 from tests.tables import cases
@@ -89,18 +89,21 @@ def test_a_very_long_job_id_is_parked(harness: Harness) -> None:
 
 
 @cases(
-    ("fault", "reason"),
+    ("fault", "operation", "reason"),
     {
-        "denied": (DENIED, "AccessDenied"),
-        "throttled": (THROTTLED, "RequestThrottled"),
-        "500": (SERVER_ERROR, "InternalServerError"),
-        "refused": (Refusal(400, "InvalidMessageContents", "not like this"), "not like this"),
+        "denied": (DENIED, SEND, "AccessDenied"),
+        "throttled": (THROTTLED, SEND, "RequestThrottled"),
+        "500": (SERVER_ERROR, SEND, "InternalServerError"),
+        "refused": (Refusal(400, "InvalidMessageContents", "not like this"), SEND, "not like this"),
+        "missing": (Refusal(400, "QueueDoesNotExist"), "GetQueueUrl", f"no queue {PARKING}"),
     },
 )
-def test_a_delivery_fails_if_parking_fails(harness: Harness, fault: Fault, reason: str) -> None:
+def test_a_delivery_fails_if_parking_fails(
+    harness: Harness, fault: Fault, operation: str, reason: str
+) -> None:
     harness.trigger("good")
     harness.trigger("bad", job_id="none")
-    harness.endpoint.fail(deny("parked", fault))
+    harness.endpoint.fail(deny("parked", fault, operation))
     function = harness.function()
     with pytest.raises(DeliveriesFailedError, match=reason):
         function(direct(record()))
@@ -114,15 +117,6 @@ def test_a_delivery_fails_if_parking_fails(harness: Harness, fault: Fault, reaso
     assert function(direct(record())) is None
     assert harness.keys() == ["in/1.csv"]
     assert [each["trigger_id"] for each in harness.parked()] == ["bad"]
-
-
-def test_a_delivery_fails_if_the_dead_letter_queue_is_missing(harness: Harness) -> None:
-    del harness.endpoint.queues[PARKING]
-    harness.trigger("good")
-    harness.trigger("bad", job_id="none")
-    payload = sqs(direct(record()), direct(record("out/1")))
-    assert harness.function()(payload) == failed("m0")
-    assert harness.keys() == ["in/1.csv"]
 
 
 def test_an_event_that_is_too_deep_for_templates_is_parked(harness: Harness) -> None:

@@ -60,14 +60,6 @@ def test_identical_events_do_not_share_what_was_sent(harness: Harness) -> None:
     assert [each["done"] for each in harness.parked()] == [["load"], ["load"]]
 
 
-def test_after_success_the_same_event_is_a_new_one(harness: Harness, function: Function) -> None:
-    fails(function, direct(record()))
-    harness.endpoint.fail({})
-    for _ in range(2):
-        assert function(direct(record())) is None
-    assert harness.counts() == (2, 2, 0)
-
-
 def test_each_dispatch_prevents_one_repetition(harness: Harness, function: Function) -> None:
     twice = sqs(direct(record()), direct(record()))
     fails(function, twice)
