@@ -63,7 +63,7 @@ class Writers:
     """Three writers, each with a client of its own, that do the same at the same time."""
 
     def __init__(self, database: Database) -> None:
-        self.shared = Shared(database.client())
+        self.shared = Shared(database.client("dynamodb"))
         self.claims = [self.shared.claims(database.function_client()) for _ in range(WRITERS)]
         self._barrier = threading.Barrier(WRITERS)
 
@@ -187,7 +187,7 @@ def handle(started: Any, endpoints: Sequence[str], names: Sequence[str], number:
 
 
 def test_each_event_is_dispatched_once(aws: LocalAws, database: Database, realm: Realm) -> None:
-    shared = Shared(database.client())
+    shared = Shared(database.client("dynamodb"))
     realm.put("jobs", [job_entry(f"job-{worker}", worker) for worker in ("core", "web")])
     jobs: dict[str, Any] = {"job_id": ["job-core", "job-web"], "parameters": {"key": "{{ key }}"}}
     realm.put("s3triggers", [trigger_entry(prefix="*", **jobs)])

@@ -4,7 +4,6 @@ import functools
 import json
 import re
 import uuid
-from decimal import Decimal
 from typing import Any, Final
 
 import pytest
@@ -661,9 +660,3 @@ class TestChanges:
     def test_nothing_that_a_class_has(self) -> None:
         assert "is unsafe" in error({"v": "{{ utils.parsedate.parserinfo.JUMP.clear() }}"})
         assert text("{{ utils.parsedate.parserinfo.JUMP|length > 3 }}") == "True"
-
-
-def test_numbers_of_the_table_are_those_of_the_dispatch() -> None:
-    """DynamoDB's decimals are made integers or floats before they get here."""
-    with pytest.raises(TypeError):
-        Document({"a": Decimal(1), "b": "{{ 1 }}"})
