@@ -20,7 +20,7 @@ from tests.faults.delivery import Message, by_sqs
 from tests.faults.ledger import Invocation, Ledger, Why, key_of
 from tests.faults.planning import ACCESS_DENIED, FAULTS, ROWS, Breakage, Row
 from tests.faults.routes import ROUTES, Route, of_s3
-from tests.faults.runs import BY_CALL, Tally, by_call, run
+from tests.faults.runs import BY_CALL, Tally, lines_of, run
 from tests.faults.world import Laboratory, World
 from tests.tables import cases
 from tools.local.server import CHECKOUT
@@ -327,7 +327,7 @@ class TestTable:
             (two, ROUTES[0], False): Tally(3, 4, doubles=Counter({Why.REPLY: 1, Why.END: 1})),
             (two, ROUTES[0], True): Tally(3, 5, lost=1),
         }
-        assert by_call(results) == [
+        assert lines_of(results, BY_CALL) == [
             ["park", "9", "10", "1", "3 R + 1 E", "0"],
             ["all", "9", "10", "1", "3 R + 1 E", "0"],
         ]

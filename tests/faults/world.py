@@ -188,10 +188,6 @@ class World:
         if self.plan.is_ending:
             raise ProcessEndedError
 
-    def note_log(self, line: str) -> None:
-        """Note that the function could not write to the claims table."""
-        self.ledger.invocation.is_unnoted |= line.startswith(("dedup table ", "claims not settled"))
-
     @staticmethod
     def effects(keys: Sequence[str]) -> list[Effect]:
         """Return all dispatches that events with these keys should cause."""
@@ -251,8 +247,9 @@ class Laboratory(contextlib.ExitStack):
         return self
 
     def _note_log(self, record: logging.LogRecord) -> None:
-        if self.world:
-            self.world.note_log(record.getMessage())
+        """Note that the function could not write to the claims table."""
+        if self.world and record.getMessage().startswith(("dedup table ", "claims not settled")):
+            self.world.ledger.invocation.is_unnoted = True
 
     def make_world(self, row: Row, seed: int, *, is_fresh: bool) -> World:
         """Make a world, which replaces the one before."""
