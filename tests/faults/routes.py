@@ -20,7 +20,6 @@ GROUPS: Final = 7
 
 
 def of_s3(key: str, number: int) -> str:
-    """Return S3's notification about an object."""
     record = s3_record(key)
     record["s3"]["bucket"]["name"] = BUCKET
     record["s3"]["object"]["sequencer"] = f"{number:018X}"
@@ -28,7 +27,6 @@ def of_s3(key: str, number: int) -> str:
 
 
 def of_eventbridge(key: str, number: int) -> str:
-    """Return EventBridge's event about an object."""
     event = eventbridge(key, BUCKET)
     event["detail"]["object"]["sequencer"] = f"{number:018x}"
     return json.dumps(event)
@@ -42,8 +40,6 @@ def of_manifest(key: str, number: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A route of events to the function."""
-
     name: str
     _source: Callable[[str, int], str]
     _wrap: Callable[[str], str] = str
@@ -75,7 +71,6 @@ class Route:
 
     @property
     def is_fifo(self) -> bool:
-        """Whether the order within message groups is kept."""
         return self.queue.endswith(".fifo")
 
 

@@ -61,13 +61,7 @@ def run(
 ) -> Tally:
     """Deliver events by a route while calls fail, correct the mistake, and redrive.
 
-    Args:
-        laboratory: The endpoint and the clients.
-        row: The faults.
-        route: The route of the events.
-        events: Number of events.
-        is_fresh: Whether each invocation goes to a new instance of the function.
-        seed: Selects the calls that fail.
+    If it is fresh, each invocation goes to a new instance of the function.
     """
     world = laboratory.make_world(row, seed, is_fresh=is_fresh)
     names = keys(events)
