@@ -111,8 +111,7 @@ class TestTable:
         busy = admit(two, owner)
 
         assert busy.failure == ("busy", "another delivery of the same event is being carried out")
-        assert busy.is_busy
-        assert fleet.waits == [0.1, 0.3, 0.6]
+        assert (busy.is_busy, fleet.waits) == (True, [0.1, 0.3, 0.6])
 
     def test_busy_events_share_one_wait_and_delay_no_other(self, fleet: Fleet) -> None:
         events = [dataclasses.replace(EVENT, key=f"k-{n}") for n in range(40)]
@@ -135,8 +134,7 @@ class TestTable:
         fleet.meanwhile = fail
         again = admit(two, "B")
 
-        assert fleet.waits == [0.1, 0.3]
-        assert verdict(again) is Verdict.WORK
+        assert (fleet.waits, verdict(again)) == ([0.1, 0.3], Verdict.WORK)
         assert again.claim is not None
         assert again.claim.sent == sent("d1")
 
@@ -164,8 +162,7 @@ class TestTable:
         assert fleet.waits == [0.1]
 
     @pytest.mark.parametrize(
-        ("left", "lease"),
-        [pytest.param(100.0, 105.0, id="lambda"), pytest.param(None, 60.0, id="elsewhere")],
+        ("left", "lease"), [(100.0, 105.0), (None, 60.0)], ids=["lambda", "elsewhere"]
     )
     def test_an_event_of_a_crashed_instance_is_taken_over_when_its_lease_expires(
         self, left: float | None, lease: float, fleet: Fleet
@@ -204,10 +201,8 @@ class TestTableCalls:
 
         first, second = one.admit([(EVENT, "m-1"), (EVENT, "m-2")], UNLIMITED)
 
-        assert verdict(first) is Verdict.WORK
-        assert second == DUPLICATE
-        assert fleet.calls == 1
-        assert fleet.waits == []
+        assert (verdict(first), second) == (Verdict.WORK, DUPLICATE)
+        assert (fleet.calls, fleet.waits) == (1, [])
 
     def test_nothing_is_claimed_out_of_time(self, fleet: Fleet) -> None:
         context = Context()

@@ -157,7 +157,8 @@ class Ledger:
         # Each parked message is redriven by itself: where there are several, only copies
         # of the same message need an explanation, so the best one counts.
         least = 0 if due > 1 else -1
-        reasons = sorted((each[-1] for each in found if each[-1] is not Why.NOTHING), key=worst)
+        reasons: list[Why] = []
+        reasons += sorted((each[-1] for each in found if each[-1] is not Why.NOTHING), key=worst)
         reasons += sorted((each[least] for each in found if each[-1] is Why.NOTHING), key=worst)
         more = len(copies) - due
         reasons += [Why.NOTHING] * (more - len(reasons))

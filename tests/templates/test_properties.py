@@ -74,31 +74,15 @@ class TestKeysAreData:
 
     @many
     @given(hostile_keys, identities())
-    def test_in_parameters(self, key: str, identity: Callable[[], str]) -> None:
-        value = {
-            "first": 1,
-            f"n{identity()}": [identity(), {"inner": f"<{identity()}>"}],
-            "last": None,
-        }
-
-        assert Document(value).render(known(key)) == {
+    def test_in_parameters_globals_and_job_ids(self, key: str, identity: Callable[[], str]) -> None:
+        parameters = {f"n{identity()}": [identity(), {"inner": f"<{identity()}>"}], "last": None}
+        assert Document({"first": 1} | parameters).render(known(key)) == {
             "first": 1,
             f"n{key}": [key, {"inner": f"<{key}>"}],
             "last": None,
         }
-
-    @many
-    @given(hostile_keys, identities())
-    def test_in_globals(self, key: str, identity: Callable[[], str]) -> None:
-        value = {"lava_mine": 1, f"n{identity()}": identity()}
-        assert Document(value, is_globals=True).render(known(key)) == {
-            "lava_mine": 1,
-            f"n{key}": key,
-        }
-
-    @many
-    @given(hostile_keys, identities())
-    def test_in_a_job_id(self, key: str, identity: Callable[[], str]) -> None:
+        with_own = Document({"lava_mine": 1, f"n{identity()}": identity()}, is_globals=True)
+        assert with_own.render(known(key)) == {"lava_mine": 1, f"n{key}": key}
         assert Document(f"job-{identity()}").render(known(key)) == f"job-{key}"
 
     @many
