@@ -14,6 +14,7 @@ from lava_s3trigger.dedup.protocol import Admission, Duplicates, Verdict
 from lava_s3trigger.dedup.table import ClaimTable
 from lava_s3trigger.events import S3Event
 from lava_s3trigger.log import LOGGER
+from lava_s3trigger.sent import SentRecord
 from tests.aws_in_memory import OPERATIONS, RESET, Aws, Keys, Table
 from tests.clock import Clock
 from tests.context import Context
@@ -123,20 +124,27 @@ class TestTable:
         assert [bool(each.failure) for each in admitted] == [True] * 30 + [False] * 10
         assert fleet.waits == [0.1, 0.3, 0.6]
 
-    def test_a_busy_event_that_fails_during_the_wait_is_taken_over(self, fleet: Fleet) -> None:
+    @pytest.mark.parametrize("sent_before", [None, sent("d1")], ids=["completed", "failed"])
+    def test_a_busy_event_that_is_settled_during_the_wait_is_a_duplicate_or_taken_over(
+        self, sent_before: SentRecord | None, fleet: Fleet
+    ) -> None:
         one, two = fleet.instance(), fleet.instance()
         admitted = admit(one, "A")
 
-        def fail() -> None:
+        def settle() -> None:
             if len(fleet.waits) == 2:
-                one.settle([(EVENT, admitted, sent("d1"))], UNLIMITED)
+                one.settle([(EVENT, admitted, sent_before)], UNLIMITED)
 
-        fleet.meanwhile = fail
+        fleet.meanwhile = settle
         again = admit(two, "B")
 
-        assert (fleet.waits, verdict(again)) == ([0.1, 0.3], Verdict.WORK)
-        assert again.claim is not None
-        assert again.claim.sent == sent("d1")
+        assert fleet.waits == [0.1, 0.3]
+        if sent_before is None:
+            assert again == DUPLICATE
+        else:
+            assert verdict(again) is Verdict.WORK
+            assert again.claim is not None
+            assert again.claim.sent == sent_before
 
     def test_a_returning_delivery_is_recorded_if_time_is_left(self, fleet: Fleet) -> None:
         context, taken = Context(), [0.0]
@@ -152,14 +160,6 @@ class TestTable:
 
         [item] = fleet.table.items.values()
         assert item["returning"] == {"SS": ["C"]}
-
-    def test_a_busy_event_that_is_completed_meanwhile_is_a_duplicate(self, fleet: Fleet) -> None:
-        one, two = fleet.instance(), fleet.instance()
-        admission = admit(one, "m-1")
-        fleet.meanwhile = lambda: complete(one, admission)
-
-        assert admit(two, "m-2") == DUPLICATE
-        assert fleet.waits == [0.1]
 
     @pytest.mark.parametrize(
         ("left", "lease"), [(100.0, 105.0), (None, 60.0)], ids=["lambda", "elsewhere"]

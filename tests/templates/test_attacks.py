@@ -46,8 +46,6 @@ MOST_LEFT: Final = 64 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Attack:
-    """An attack, as its file has it."""
-
     id: str
     tries: str
     known_from: str
@@ -78,8 +76,6 @@ class Attack:
 
 @dataclass(slots=True)
 class Outcome:
-    """What came of an attack."""
-
     seconds: float
     neighbour: dict[str, Any]
     """What the trigger after it rendered to, of the same event."""
@@ -317,7 +313,6 @@ def attack_resources(attacked: Sequence[Attack]) -> None:
 
 
 def _resident() -> int:
-    """Give the bytes of memory that this process uses."""
     return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
 
 

@@ -88,12 +88,6 @@ def before() -> Iterator[State]:
     signal.signal(signal.SIGALRM, handler)
 
 
-def endless() -> Iterator[int]:
-    end = time.monotonic() + GIVE_UP
-    while time.monotonic() < end:
-        yield 1
-
-
 def in_another_thread(work: Callable[[], Any]) -> Any:
     """Return what work returns in a thread of its own."""
     found: list[Any] = []
@@ -109,8 +103,8 @@ class TestTime:
 
     @pytest.mark.parametrize(
         "work",
-        [run_on, lambda: re.match(r"(a+)+$", "a" * 28 + "b"), lambda: sum(endless())],
-        ids=["loop", "catastrophic regular expression", "iterator"],
+        [run_on, lambda: re.match(r"(a+)+$", "a" * 28 + "b")],
+        ids=["loop", "catastrophic regular expression"],
     )
     def test_what_takes_too_long_is_ended(self, work: Callable[[], object]) -> None:
         with pytest.raises(TimeoutError) as caught:
