@@ -55,7 +55,7 @@ def samples() -> Iterable[Case]:
     for source in written:
         if isinstance(source, str):
             yield {"holds": "source", "document": source, "key": key}
-    for template in (each.replace("$", "") for each in PUTTING_OUT):
+    for template in (putting_out.replace("$", "") for putting_out in PUTTING_OUT):
         yield {"holds": "exact", "document": {template: [template]}, "expected": 0, "key": key}
 
 

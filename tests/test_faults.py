@@ -5,23 +5,22 @@
 
 import contextlib
 import functools
-import itertools
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any, Final
 
 import pytest
 
 from lava_s3trigger.errors import DeliveriesFailedError
 from lava_s3trigger.handler import Function
-from tests.faults.calls import CALLS, CLAIM, DEAD_LETTERS, DISPATCH, NOTE, PARK
-from tests.faults.delivery import Message, by_sqs
+from tests.faults.calls import CALLS, CLAIM, DEAD_LETTERS, DISPATCH, NOTE
 from tests.faults.ledger import Invocation, Ledger, Why, key_of
-from tests.faults.planning import ACCESS_DENIED, FAULTS, ROWS, Breakage, Row
-from tests.faults.routes import ROUTES, Route, of_s3
-from tests.faults.runs import BY_CALL, Tally, by_call, run
-from tests.faults.world import Laboratory, World
+from tests.faults.planning import ACCESS_DENIED, ROWS, Breakage, Row
+from tests.faults.routes import ROUTES, Route
+from tests.faults.runs import BY_CALL, Tally, lines_of, run
+from tests.faults.world import Laboratory
 from tests.tables import cases
 from tools.local.server import CHECKOUT
 
@@ -52,13 +51,6 @@ same_and_fresh = pytest.mark.parametrize("is_fresh", [False, True], ids=["same",
 def laboratory() -> Iterator[Laboratory]:
     with Laboratory() as made:
         yield made
-
-
-def often(call: str, fault: str, share: float) -> Row:
-    """Return a row by which a share of the calls of a kind fail."""
-    broken = next(each for each in CALLS if each.name == call)
-    kind = next(each for each in FAULTS if each.name == fault)
-    return Row(call, broken.operation, fault, (Breakage(broken, (kind,), share=share),))
 
 
 class TestFunction:
@@ -95,46 +87,6 @@ class TestFunction:
         assert not tally.doubles
         assert tally.parked == EVENTS
 
-    def test_a_broken_entry_costs_the_good_one_beside_it_no_dispatch(
-        self, laboratory: Laboratory
-    ) -> None:
-        world = laboratory.make_world(NOTHING, 1, is_fresh=True)
-        key = "mend/1"
-        [failed] = [invoke(world, message_about(key), "intake")]
-        assert not failed
-        [parked] = [each.text for each in world.dead_letters.take()]
-        again = Message(body=parked, keys=frozenset([key]))
-        for _ in range(5):  # uncorrected, and to a new instance each time
-            assert invoke(world, again, DEAD_LETTERS) == [again]
-        assert not world.dead_letters.messages
-        world.mend()
-        assert invoke(world, again, DEAD_LETTERS) == []
-        assert {effect[1]: len(copies) for effect, copies in world.ledger.copies.items()} == {
-            "good": 1,
-            "late": 2,  # parked, and dispatched
-        }
-
-    @pytest.mark.parametrize("fault", ["500", "access denied", "connection reset", "reply lost"])
-    def test_when_parking_fails_the_delivery_fails(
-        self, laboratory: Laboratory, fault: str
-    ) -> None:
-        world = laboratory.make_world(often(PARK.name, fault, 1.0), 1, is_fresh=True)
-        message = message_about("mend/1")
-        assert invoke(world, message, "intake") == [message]
-        laboratory.endpoint.fail({})
-        assert invoke(world, message, "intake") == []
-        assert world.dead_letters.messages
-
-
-def message_about(key: str) -> Message:
-    return Message(body=of_s3(key, 1), keys=frozenset([key]))
-
-
-def invoke(world: World, message: Message, queue: str) -> list[Message]:
-    """Pass a message of a queue to the function; return it if it failed."""
-    payload = json.dumps({"Records": [by_sqs(queue, message)]})
-    return world.invoke(payload, [message], gives_parked_back=queue == DEAD_LETTERS)
-
 
 class TestRows:
     def test_the_broken_calls_are_all_that_the_function_makes(self, laboratory: Laboratory) -> None:
@@ -145,20 +97,6 @@ class TestRows:
                 [kind] = [each for each in CALLS if each.holds(call)]
                 seen.add(kind)
         assert seen == set(CALLS)
-
-    def test_each_call_is_broken_by_each_fault(self) -> None:
-        broken = {
-            (each.call.name, fault.name)
-            for row in ROWS
-            if len(row.breakages) == 1
-            for each in row.breakages
-            for fault in each.faults
-        }
-        assert broken == {
-            (call.name, fault.name)
-            for call, fault in itertools.product(CALLS, FAULTS)
-            if call.operation == "SendMessageBatch" or not fault.is_of_batches
-        }
 
     def test_the_same_run_breaks_the_same_calls(self, laboratory: Laboratory) -> None:
         row = BY_ID["dispatch-reply-lost"]
@@ -248,7 +186,8 @@ REFUSED: Final = BY_ID["dispatch-access-denied"]
 TWICE: Final = wrapped(send_message_batch=send_twice)
 PARKS_NOTHING: Final = wrapped(send_message_batch=drop_parked)
 FORGETS_SENT: Final = wrapped(update_item=forget_sent)
-UNORDERED: Final = often(DISPATCH.name, "entry refused, by the service", 0.8)
+ENTRY_REFUSED: Final = BY_ID["dispatch-entry-refused-by-the-service"].breakages[0]
+UNORDERED: Final = Row("dispatch", "", "", (replace(ENTRY_REFUSED, share=0.8),))
 
 
 class TestSuite:
@@ -327,7 +266,7 @@ class TestTable:
             (two, ROUTES[0], False): Tally(3, 4, doubles=Counter({Why.REPLY: 1, Why.END: 1})),
             (two, ROUTES[0], True): Tally(3, 5, lost=1),
         }
-        assert by_call(results) == [
+        assert lines_of(results, BY_CALL) == [
             ["park", "9", "10", "1", "3 R + 1 E", "0"],
             ["all", "9", "10", "1", "3 R + 1 E", "0"],
         ]

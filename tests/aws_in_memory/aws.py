@@ -225,13 +225,11 @@ class Aws:
             )
 
     def table(self, request: Request) -> Table:
-        """Return the table that a request names."""
         if request["TableName"] not in self.tables:
             raise RefusedError("ResourceNotFoundException", "Requested resource not found")
         return self.tables[request["TableName"]]
 
     def find_queue(self, name: str) -> Queue:
-        """Return the queue of a name."""
         if name not in self.queues:
             raise RefusedError("QueueDoesNotExist", "The specified queue does not exist.")
         return self.queues[name]
@@ -292,5 +290,4 @@ class CannedRealm:
             aws.add_queue(f"lava-{name}-{worker}")
 
     def queue(self, worker: str) -> Queue:
-        """Return the queue of a worker."""
         return self._aws.queues[f"lava-{self.name}-{worker}"]

@@ -16,18 +16,13 @@ if TYPE_CHECKING:
     from .faults import Refusal
 
 # SQS names these as it did before it spoke JSON, and botocore goes by that name.
+_OF_BATCHES: Final = (
+    *("BatchEntryIdsNotDistinct", "BatchRequestTooLong", "EmptyBatchRequest"),
+    *("InvalidBatchEntryId", "TooManyEntriesInBatchRequest"),
+)
 QUERY_ERRORS: Final = {
+    **{code: f"AWS.SimpleQueueService.{code}" for code in _OF_BATCHES},
     "QueueDoesNotExist": "AWS.SimpleQueueService.NonExistentQueue",
-    **{
-        code: f"AWS.SimpleQueueService.{code}"
-        for code in (
-            "BatchEntryIdsNotDistinct",
-            "BatchRequestTooLong",
-            "EmptyBatchRequest",
-            "InvalidBatchEntryId",
-            "TooManyEntriesInBatchRequest",
-        )
-    },
     "KmsAccessDenied": "KMS.AccessDeniedException",
     "KmsDisabled": "KMS.DisabledException",
     "KmsInvalidState": "KMS.InvalidStateException",

@@ -48,7 +48,6 @@ class Endpoint(HttpServer, Aws):
         )
 
     def respond(self, request: HttpRequest) -> HttpAnswer:
-        """Answer a request of botocore."""
         try:
             if request.method == "HEAD":
                 return HttpAnswer(headers=self.call(*_of_head(request.path)))

@@ -18,8 +18,8 @@ Item = Mapping[str, Value]
 Given = Mapping[str, Any]
 """What the ``#names`` and ``:values`` of an expression stand for."""
 Condition = Callable[[Item, Given], bool]
-Clause = tuple[str, Callable[[Value | None, Given], Value | None]]
-"""The ``#name`` of an attribute, and what returns its value from that before."""
+Clause = tuple[str, str, str]
+"""``SET``, ``REMOVE`` or ``ADD``; the ``#name`` of an attribute; and the ``:value``."""
 
 _PARAMETERS: Final = {
     *("TableName", "Key", "UpdateExpression", "ConditionExpression", "ExpressionAttributeNames"),
@@ -39,10 +39,10 @@ def update(item: Item | None, request: Mapping[str, Any]) -> tuple[Item, dict[st
     values: Mapping[str, Value] = request.get("ExpressionAttributeValues", {})
     given: Given = {**request.get("ExpressionAttributeNames", {}), **values}
     condition, changes = request.get("ConditionExpression"), request["UpdateExpression"]
-    used = {*_words(changes), *_words(condition or "")}
+    used = {*re.findall(r"[#:]\w+", f"{changes} {condition or ''}")}
     if unused := sorted(given.keys() - used):
         raise invalid(f"Value provided in ExpressionAttributes unused in expressions: {unused}")
-    if missing := sorted({each for each in used if each[0] in "#:"} - given.keys()):
+    if missing := sorted(used - given.keys()):
         raise invalid(f"An expression attribute used in an expression is not defined: {missing}")
     _check_values(values.values())
     clauses, holds = _clauses(changes), _condition(condition) if condition else None
@@ -54,18 +54,18 @@ def update(item: Item | None, request: Mapping[str, Any]) -> tuple[Item, dict[st
         )
     after = dict(item or request["Key"])
     changed: set[str] = set()
-    for word, change in clauses:
+    for kind, word, new in clauses:
         name = given[word]
         if name in request["Key"]:
             raise invalid(f"Cannot update attribute {name}. This attribute is part of the key")
         if name in changed:
             raise invalid(f"Two document paths overlap with each other: {name}")
         changed.add(name)
-        value = change(after.pop(name, None), given)
-        if value is not None:
-            after[name] = value
-    before = _returned(request.get("ReturnValues"), item)
-    return after, {"Attributes": before} if before else {}
+        before = after.pop(name, None)
+        if kind != "REMOVE":
+            after[name] = _union(before, given[new]) if kind == "ADD" else given[new]
+    old = _returned(request.get("ReturnValues"), item)
+    return after, {"Attributes": old} if old else {}
 
 
 def _returned(what: str | None, item: Item | None) -> Item | None:
@@ -89,130 +89,86 @@ def _check_values(values: Iterable[Value]) -> None:
 
 _NUMBER: Final = r"-?[0-9]+(\.[0-9]+)?([eE][-+]?[0-9]+)?"
 
-_WORD: Final = re.compile(r"\s*([#:]?[A-Za-z_][A-Za-z0-9_]*|<=|=|[(),])")
+_WORD: Final = re.compile(r"([#:]\w+)|<=|[(),]|\w+|=")
+_IN_PYTHON: Final = {"OR": "or", "AND": "and", "NOT": "not", "=": "=="} | {
+    word: word
+    for word in ("attribute_exists", "attribute_not_exists", "contains", "<=", "(", ")", ",")
+}
 
 
-@cache
-def _words(expression: str) -> list[str]:
-    found, place = [], 0
-    while place < len(expression.rstrip()):
-        word = _WORD.match(expression, place)
-        if word is None:
-            raise invalid(f"Syntax error, at {expression[place:]!r}")
-        found.append(word[1])
-        place = word.end()
-    return found
+class _Operand:
+    """An attribute or a value in a condition, which compares as DynamoDB compares."""
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __init__(self, value: Value | None) -> None:
+        self.value = value
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Operand) and _equal(self.value, other.value or {})
+
+    def __le__(self, other: "_Operand") -> bool:
+        return _at_most(self.value, other.value or {})
 
 
-class _Parser:
-    """Reads the words of an expression one after the other.
-
-    What binds closer stands deeper: OR, AND, NOT, then comparisons and functions.
-    https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Expressions.OperatorsAndFunctions.html
-    """
-
-    def __init__(self, expression: str) -> None:
-        self._words = list(reversed(_words(expression)))
-
-    def disjunction(self) -> Condition:
-        parts = [self._conjunction()]
-        while self.takes("OR"):
-            parts.append(self._conjunction())
-        return lambda item, given: any(part(item, given) for part in parts)
-
-    def _conjunction(self) -> Condition:
-        parts = [self._negation()]
-        while self.takes("AND"):
-            parts.append(self._negation())
-        return lambda item, given: all(part(item, given) for part in parts)
-
-    def _negation(self) -> Condition:
-        if self.takes("NOT"):
-            negated = self._negation()
-            return lambda item, given: not negated(item, given)
-        if self.takes("("):
-            inner = self.disjunction()
-            self.require(")")
-            return inner
-        return self._test()
-
-    def _test(self) -> Condition:
-        for function, is_there in (("attribute_exists", True), ("attribute_not_exists", False)):
-            if self.takes(function):
-                name = self.word("#", "(")
-                self.require(")")
-                return lambda item, given: (given[name] in item) is is_there
-        compare = _contains if self.takes("contains") else _equal
-        name = self.word("#", "(" if compare is _contains else "")
-        if compare is _contains:
-            sought = self.word(":", ",")
-            self.require(")")
-        elif self.takes("="):
-            sought = self.word(":")
-        else:
-            compare, sought = _at_most, self.word(":", "<=")
-        return lambda item, given: compare(item.get(given[name]), given[sought])
-
-    def clauses(self) -> list[Clause]:
-        found: list[Clause] = []
-        kinds = {"SET": self._set, "REMOVE": self._remove, "ADD": self._add}
-        while self._words:
-            kind = self._words.pop()
-            if kind not in kinds:
-                raise invalid(f"Syntax error, at {kind!r}")
-            read = kinds.pop(kind)
-            found.append(read())
-            while self.takes(","):
-                found.append(read())
-        return found
-
-    def _set(self) -> Clause:
-        name, value = self.word("#"), self.word(":", "=")
-        return name, lambda _, given: given[value]
-
-    def _remove(self) -> Clause:
-        return self.word("#"), lambda *_: None
-
-    def _add(self) -> Clause:
-        name, value = self.word("#"), self.word(":")
-        return name, lambda before, given: _union(before or {"SS": []}, given[value])
-
-    def takes(self, word: str) -> bool:
-        if self._words and self._words[-1] == word:
-            self._words.pop()
-            return True
-        return False
-
-    def require(self, word: str) -> None:
-        if not self.takes(word):
-            raise invalid(f"Syntax error, at {self._words[-1:]}: {word!r} should be there")
-
-    def word(self, mark: str, after: str = "") -> str:
-        if after:
-            self.require(after)
-        if not self._words or self._words[-1][0] != mark:
-            raise invalid(f"Syntax error, at {self._words[-1:]}: a {mark}word should be there")
-        return self._words.pop()
-
-    def end(self) -> None:
-        if self._words:
-            raise invalid(f"Syntax error, at {self._words[-1]!r}")
+_FUNCTIONS: Final[dict[str, Callable[..., bool]]] = {
+    "attribute_exists": lambda one: one.value is not None,
+    "attribute_not_exists": lambda one: one.value is None,
+    "contains": lambda one, sought: _contains(one.value, sought.value),
+}
 
 
 @cache
 def _condition(expression: str) -> Condition:
-    parser = _Parser(expression)
-    condition = parser.disjunction()
-    parser.end()
-    return condition
+    """Compile a condition as Python, in which its operators bind as they do in DynamoDB.
+
+    https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Expressions.OperatorsAndFunctions.html
+    """
+    words = [*_WORD.finditer(expression)]
+    unknown = {word[0] for word in words if not word[1]} - _IN_PYTHON.keys()
+    if unknown or _WORD.sub("", expression).strip():
+        raise invalid(f"Syntax error, in {expression!r}")
+    python = " ".join(f"of[{word[1]!r}]" if word[1] else _IN_PYTHON[word[0]] for word in words)
+    try:
+        code = compile(python, "condition", "eval")
+    except SyntaxError as error:
+        raise invalid(f"Syntax error, in {expression!r}: {error}") from None
+
+    def holds(item: Item, given: Given) -> bool:
+        of = {
+            word: _Operand(item.get(held) if word[0] == "#" else held)
+            for word, held in given.items()
+        }
+        return bool(eval(code, {**_FUNCTIONS, "of": of}))
+
+    return holds
+
+
+_CLAUSES: Final = {
+    "SET": re.compile(r"\s*(#\w+) = (:\w+)\s*"),
+    "REMOVE": re.compile(r"\s*(#\w+)()\s*"),
+    "ADD": re.compile(r"\s*(#\w+) (:\w+)\s*"),
+}
 
 
 @cache
 def _clauses(expression: str) -> list[Clause]:
-    return _Parser(expression).clauses()
+    first, *rest = re.split(r"\b(SET|REMOVE|ADD)\b", expression)
+    kinds = rest[::2]
+    if first.strip() or len(set(kinds)) < len(kinds):
+        raise invalid(f"Syntax error, in {expression!r}")
+    found = []
+    for kind, clauses in zip(kinds, rest[1::2], strict=True):
+        for clause in clauses.split(","):
+            match = _CLAUSES[kind].fullmatch(clause)
+            if match is None:
+                raise invalid(f"Syntax error, at {clause!r}")
+            found.append((kind, match[1], match[2]))
+    return found
 
 
-def _union(one: Value, other: Value) -> Value:
+def _union(one: Value | None, other: Value) -> Value:
+    one = one or {"SS": []}
     if not ("SS" in one and "SS" in other):
         raise invalid("An operand in the update expression has an incorrect data type")
     return {"SS": sorted({*one["SS"], *other["SS"]})}

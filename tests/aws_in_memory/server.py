@@ -15,8 +15,6 @@ from typing import Any, Final, Self
 
 @dataclass(frozen=True, slots=True)
 class HttpRequest:
-    """A request that arrived."""
-
     method: str
     path: str
     body: bytes
@@ -24,7 +22,6 @@ class HttpRequest:
     """By name, in lower case."""
 
     def json(self) -> Any:
-        """Return the body, parsed."""
         return json.loads(self.body)
 
 
@@ -48,7 +45,6 @@ class HttpServer:
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
 
     def respond(self, request: HttpRequest) -> HttpAnswer:
-        """Answer a request."""
         raise NotImplementedError
 
     def __enter__(self) -> Self:

@@ -30,7 +30,6 @@ class Keys:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The names of the attributes."""
         return (self.partition, self.sort) if self.sort else (self.partition,)
 
     def check(self, values: Mapping[str, Value]) -> None:
@@ -54,8 +53,6 @@ class Keys:
 
 
 class _Placed(NamedTuple):
-    """An item of an index."""
-
     place: tuple[str, ...]
     item: Item
     size: int
@@ -98,21 +95,17 @@ class Table:
             self.put_item({name: attribute_of(value) for name, value in entry.items()})
 
     def put_item(self, item: Item) -> None:
-        """Put an item, instead of the one with its key."""
         self.items[self.key_of(item)] = item
         self._partitions.clear()
 
     def remove(self, *key: str) -> None:
-        """Remove an item."""
         del self.items[key]
         self._partitions.clear()
 
     def key_of(self, item: Mapping[str, Value]) -> tuple[str, ...]:
-        """Return the key of an item."""
         return tuple(item[name]["S"] for name in self.keys.names)
 
     def get(self, key: Item) -> Item | None:
-        """Return an item, if there is one."""
         self.keys.check_whole(key)
         item = self.items.get(self.key_of(key))
         self.read_units += read_units(size_of_item(item) if item else 0)
@@ -198,7 +191,6 @@ def size_of(value: Mapping[str, Any]) -> int:
 
 
 def size_of_item(item: Mapping[str, Value]) -> int:
-    """Return the bytes of an item."""
     return sum(
         len(name.encode(errors="surrogatepass")) + size_of(value) for name, value in item.items()
     )

@@ -34,7 +34,7 @@ _NUMBERS: Final = itertools.count(1)
 
 
 class Database:
-    """A server of DynamoDB, with a table of claims and one of triggers."""
+    """A server of DynamoDB, with a table of claims and one of triggers, which has entries."""
 
     def __init__(self, client: Any) -> None:
         self.client = client
@@ -43,6 +43,7 @@ class Database:
         self.tables = {"claims": Shared(client).name, "missing": "no-such-table"}
         self.tables["triggers"] = f"lava.{self.realm.name}.s3triggers"
         self.realm.make_triggers_table()
+        self.realm.put("s3triggers", entries())
 
     def call(self, operation: str, table: str = "claims", **request: Any) -> Any:
         """Return the answer of a call, or the error, in a form that can be compared."""
@@ -112,9 +113,10 @@ def _own() -> Iterator[Endpoint]:
         yield endpoint
 
 
-@pytest.fixture(name="imitations", scope="module")
-def _imitations(own: Endpoint) -> list[Database]:
-    return [Database(own.clients[0]), Database(Aws().client)]
+@pytest.fixture(name="databases", scope="module")
+def _databases(server: Database, own: Endpoint) -> list[Database]:
+    """The server, then the imitations."""
+    return [server, Database(own.clients[0]), Database(Aws().client)]
 
 
 @pytest.fixture(name="is_ministack")
@@ -233,29 +235,19 @@ class TestUpdates:
     )
     @given(before=ITEMS, request_=updates_of_claims() | other_updates())
     def test_answer_and_item_agree(
-        self,
-        server: Database,
-        imitations: list[Database],
-        *,
-        before: Item | None,
-        request_: dict[str, Any],
+        self, databases: list[Database], *, before: Item | None, request_: dict[str, Any]
     ) -> None:
-        expected = server.update(before, **request_)
+        expected, *found = (each.update(before, **request_) for each in databases)
 
-        assert [each.update(before, **request_) for each in imitations] == [expected] * 2
+        assert found == [expected] * 2
 
     @cases("change", INVALID | ACCEPTED_BY_MINISTACK)
     def test_an_invalid_update_is_refused(
-        self,
-        change: dict[str, Any],
-        server: Database,
-        imitations: list[Database],
-        *,
-        is_ministack: bool,
+        self, change: dict[str, Any], databases: list[Database], *, is_ministack: bool
     ) -> None:
         is_excused = is_ministack and change in ACCEPTED_BY_MINISTACK.values()
-        for each in imitations if is_excused else [*imitations, server]:
-            answer = each.update(None, **UPDATE | change)
+        for database in databases[1:] if is_excused else databases:
+            answer = database.update(None, **UPDATE | change)
 
             assert answer == (("ValidationException", None), {})
 
@@ -266,14 +258,6 @@ def entries() -> Iterable[dict[str, Any]]:
         entry = {"trigger_id": f"t{number}", "bucket": "b"}
         yield entry | ({} if prefix is None else {"prefix": prefix})
     yield {"trigger_id": "elsewhere", "bucket": "other", "prefix": "in"}
-
-
-@pytest.fixture(name="filled", scope="module")
-def _filled(server: Database, imitations: list[Database]) -> list[Database]:
-    """The server, then the imitations, with entries."""
-    for each in (server, *imitations):
-        each.realm.put("s3triggers", entries())
-    return [server, *imitations]
 
 
 BY_BUCKET: Final[dict[str, Any]] = {
@@ -318,19 +302,19 @@ class TestReads:
     """Items and pages agree."""
 
     @cases("request_", READS)
-    def test_all_pages_agree(self, request_: dict[str, Any], filled: list[Database]) -> None:
+    def test_all_pages_agree(self, request_: dict[str, Any], databases: list[Database]) -> None:
         operation = "get_item" if "Key" in request_ else "query"
-        expected, *found = (read(each, operation, request_) for each in filled)
+        expected, *found = (read(each, operation, request_) for each in databases)
 
         assert found == [expected] * 2
 
     @pytest.mark.parametrize("operation", ["query", "get_item", "update_item"])
     def test_a_missing_table_is_named_by_the_same_error(
-        self, operation: str, filled: list[Database]
+        self, operation: str, databases: list[Database]
     ) -> None:
         key = {"Key": {"id": {"S": "e"}}}
         request = {"query": BY_BUCKET, "get_item": key, "update_item": key | UPDATE}[operation]
-        assert [each.call(operation, "missing", **request) for each in filled] == [
+        assert [each.call(operation, "missing", **request) for each in databases] == [
             ("ResourceNotFoundException", None)
         ] * 3
 
@@ -393,14 +377,14 @@ class TestPuts:
     def test_an_item_is_kept_or_refused(
         self,
         fields: dict[str, Any],
-        filled: list[Database],
+        databases: list[Database],
         *,
         is_accepted: bool,
         is_ministack: bool,
     ) -> None:
         item = ENTRY | fields
         # Ministack accepts all of them.
-        for database in filled[1:] if is_ministack and not is_accepted else filled:
+        for database in databases[1:] if is_ministack and not is_accepted else databases:
             answer = database.call("put_item", "triggers", Item=item)
 
             assert answer == ({} if is_accepted else ("ValidationException", None))

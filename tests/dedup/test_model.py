@@ -261,34 +261,28 @@ class Model:
             if not is_done and copies < self._bounds.copies:
                 yield "receive", _after(state, place, Instance("received", delivery))
 
-    def _received(self, state: State, place: int, one: Instance) -> Iterator[tuple[str, State]]:
-        item, verdict, known = self._table.claim(state.item, one.delivery, is_last=False)
+    def _claiming(self, state: State, place: int, one: Instance) -> Iterator[tuple[str, State]]:
+        is_first = one.phase == "received"
+        item, verdict, known = self._table.claim(state.item, one.delivery, is_last=one.is_last)
         is_new = tuple(each and n != one.delivery for n, each in enumerate(state.is_new))
         state = state._replace(is_new=is_new)
         claimed = _claimed(one, verdict, known)
-        yield f"claim: {verdict.name}", _after(state, place, claimed, item)
-        if state.faults:
+        what = f"claim{'' if is_first else ' again'}: {verdict.name}"
+        yield what, _after(state, place, claimed, item)
+        if state.faults and is_first:
             again = claimed._replace(phase="claiming", is_claimed=False, known=0)
             lost = _after(state, place, again, item, faults=1, excuse=MENDED)
-            yield f"claim: {verdict.name}, and its reply is lost", lost
-            yield from self._unclaimed(state, place, one)
-
-    def _claiming(self, state: State, place: int, one: Instance) -> Iterator[tuple[str, State]]:
-        item, verdict, known = self._table.claim(state.item, one.delivery, is_last=one.is_last)
-        claimed = _claimed(one, verdict, known)
-        yield f"claim again: {verdict.name}", _after(state, place, claimed, item)
+            yield f"{what}, and its reply is lost", lost
         if state.faults:
-            yield from self._unclaimed(state, place, one)
+            unclaimed = _claimed(one, self._table.unanswered(), 0)
+            yield "claim: no answer", _after(state, place, unclaimed, faults=1, excuse=LOSS)
 
-    def _unclaimed(self, state: State, place: int, one: Instance) -> Iterator[tuple[str, State]]:
-        verdict = self._table.unanswered()
-        after = _claimed(one, verdict, 0)._replace(is_claimed=False, is_last=False, is_leased=False)
-        yield "claim: no answer", _after(state, place, after, faults=1, excuse=LOSS)
+    _received = _claiming
 
     def _working(self, state: State, place: int, one: Instance) -> Iterator[tuple[str, State]]:
         left = ALL & ~(one.known | one.sent | one.failed)
         if not left:
-            yield from self._at_the_end(state, place, one)
+            yield from self._settling(state, place, one)
             return
         bit = left & -left
         sent, failed = one._replace(sent=one.sent | bit), one._replace(failed=one.failed | bit)
@@ -298,28 +292,21 @@ class Model:
             lost = _after(state, place, failed, faults=1, excuse=LOSS)
             yield "send, and its reply is lost", _sent(lost, bit)
 
-    def _at_the_end(self, state: State, place: int, one: Instance) -> Iterator[tuple[str, State]]:
+    def _settling(self, state: State, place: int, one: Instance) -> Iterator[tuple[str, State]]:
         end = Instance("failing" if one.failed else "done", one.delivery)
         if not one.is_claimed:
             yield "nothing to settle", _after(state, place, end)
             return
-        what, item = self._settled(state, one)
-        yield what, _after(state, place, end, item)
-        if state.faults:
+        what = "release" if one.failed else "confirm"
+        flags = {"is_last": one.is_last, "is_done": not one.failed}
+        item = self._table.settle(state.item, one.known, one.sent, **flags)
+        is_first = one.phase == "working"
+        yield what if is_first else f"{what} again", _after(state, place, end, item)
+        if state.faults and is_first:
             again = one._replace(phase="settling", is_leased=False)
             lost = _after(state, place, again, item, faults=1, excuse=MENDED)
             yield f"{what}, and its reply is lost", lost
             yield f"{what}: not done", _after(state, place, end, faults=1, excuse=LOSS)
-
-    def _settling(self, state: State, place: int, one: Instance) -> Iterator[tuple[str, State]]:
-        what, item = self._settled(state, one)
-        end = Instance("failing" if one.failed else "done", one.delivery)
-        yield f"{what} again", _after(state, place, end, item)
-
-    def _settled(self, state: State, one: Instance) -> tuple[str, Held | None]:
-        flags = {"is_last": one.is_last, "is_done": not one.failed}
-        item = self._table.settle(state.item, one.known, one.sent, **flags)
-        return "release" if one.failed else "confirm", item
 
     def _done(self, state: State, place: int, one: Instance) -> Iterator[tuple[str, State]]:
         done = tuple(is_done or n == one.delivery for n, is_done in enumerate(state.acknowledged))

@@ -14,6 +14,7 @@ from lava_s3trigger.dedup.protocol import Admission, Duplicates, Verdict
 from lava_s3trigger.dedup.table import ClaimTable
 from lava_s3trigger.events import S3Event
 from lava_s3trigger.log import LOGGER
+from lava_s3trigger.sent import SentRecord
 from tests.aws_in_memory import OPERATIONS, RESET, Aws, Keys, Table
 from tests.clock import Clock
 from tests.context import Context
@@ -111,8 +112,7 @@ class TestTable:
         busy = admit(two, owner)
 
         assert busy.failure == ("busy", "another delivery of the same event is being carried out")
-        assert busy.is_busy
-        assert fleet.waits == [0.1, 0.3, 0.6]
+        assert (busy.is_busy, fleet.waits) == (True, [0.1, 0.3, 0.6])
 
     def test_busy_events_share_one_wait_and_delay_no_other(self, fleet: Fleet) -> None:
         events = [dataclasses.replace(EVENT, key=f"k-{n}") for n in range(40)]
@@ -124,21 +124,27 @@ class TestTable:
         assert [bool(each.failure) for each in admitted] == [True] * 30 + [False] * 10
         assert fleet.waits == [0.1, 0.3, 0.6]
 
-    def test_a_busy_event_that_fails_during_the_wait_is_taken_over(self, fleet: Fleet) -> None:
+    @pytest.mark.parametrize("sent_before", [None, sent("d1")], ids=["completed", "failed"])
+    def test_a_busy_event_that_is_settled_during_the_wait_is_a_duplicate_or_taken_over(
+        self, sent_before: SentRecord | None, fleet: Fleet
+    ) -> None:
         one, two = fleet.instance(), fleet.instance()
         admitted = admit(one, "A")
 
-        def fail() -> None:
+        def settle() -> None:
             if len(fleet.waits) == 2:
-                one.settle([(EVENT, admitted, sent("d1"))], UNLIMITED)
+                one.settle([(EVENT, admitted, sent_before)], UNLIMITED)
 
-        fleet.meanwhile = fail
+        fleet.meanwhile = settle
         again = admit(two, "B")
 
         assert fleet.waits == [0.1, 0.3]
-        assert verdict(again) is Verdict.WORK
-        assert again.claim is not None
-        assert again.claim.sent == sent("d1")
+        if sent_before is None:
+            assert again == DUPLICATE
+        else:
+            assert verdict(again) is Verdict.WORK
+            assert again.claim is not None
+            assert again.claim.sent == sent_before
 
     def test_a_returning_delivery_is_recorded_if_time_is_left(self, fleet: Fleet) -> None:
         context, taken = Context(), [0.0]
@@ -155,17 +161,8 @@ class TestTable:
         [item] = fleet.table.items.values()
         assert item["returning"] == {"SS": ["C"]}
 
-    def test_a_busy_event_that_is_completed_meanwhile_is_a_duplicate(self, fleet: Fleet) -> None:
-        one, two = fleet.instance(), fleet.instance()
-        admission = admit(one, "m-1")
-        fleet.meanwhile = lambda: complete(one, admission)
-
-        assert admit(two, "m-2") == DUPLICATE
-        assert fleet.waits == [0.1]
-
     @pytest.mark.parametrize(
-        ("left", "lease"),
-        [pytest.param(100.0, 105.0, id="lambda"), pytest.param(None, 60.0, id="elsewhere")],
+        ("left", "lease"), [(100.0, 105.0), (None, 60.0)], ids=["lambda", "elsewhere"]
     )
     def test_an_event_of_a_crashed_instance_is_taken_over_when_its_lease_expires(
         self, left: float | None, lease: float, fleet: Fleet
@@ -204,10 +201,8 @@ class TestTableCalls:
 
         first, second = one.admit([(EVENT, "m-1"), (EVENT, "m-2")], UNLIMITED)
 
-        assert verdict(first) is Verdict.WORK
-        assert second == DUPLICATE
-        assert fleet.calls == 1
-        assert fleet.waits == []
+        assert (verdict(first), second) == (Verdict.WORK, DUPLICATE)
+        assert (fleet.calls, fleet.waits) == (1, [])
 
     def test_nothing_is_claimed_out_of_time(self, fleet: Fleet) -> None:
         context = Context()

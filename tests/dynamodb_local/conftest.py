@@ -1,5 +1,6 @@
 """The two servers that the same tests run on: ministack, and Amazon's DynamoDB Local."""
 
+import contextlib
 import itertools
 from collections.abc import Iterator
 from typing import Any, Final
@@ -24,45 +25,32 @@ def dynamodb_local() -> Iterator[DynamoDbLocal]:
         yield server
 
 
-class Database:
+class Database(contextlib.ExitStack):
     """A server that answers as DynamoDB, and clients of it as the function makes them."""
 
-    def __init__(self, name: str, server: Any) -> None:
-        self.name = name
-        self._server = server
-        self._made: list[Any] = []
-
-    @property
-    def endpoint(self) -> str:
-        return str(self._server.endpoint)
-
-    def client(self, service: str = "dynamodb") -> Any:
-        return self._server.client(service)
+    def __init__(self, server: Any) -> None:
+        super().__init__()
+        self.client = server.client
+        self.endpoint = str(server.endpoint)
 
     def function_client(self) -> Any:
         """Make a client of DynamoDB, with a connection of its own."""
-        dynamodb, sqs = make_clients(
+        clients = make_clients(
             endpoint_url=self.endpoint,
             region_name=REGION,
             aws_access_key_id="test",
             aws_secret_access_key="test",
         )
-        sqs.close()
-        self._made.append(dynamodb)
-        return dynamodb
-
-    def close(self) -> None:
-        for client in self._made:
-            client.close()
+        for client in clients:
+            self.callback(client.close)
+        return clients[0]
 
 
-@pytest.fixture(params=["ministack", "dynamodb-local"])
+@pytest.fixture(params=["aws", "dynamodb_local"])
 def database(request: pytest.FixtureRequest) -> Iterator[Database]:
     """Each of the two servers in turn."""
-    fixture = {"ministack": "aws", "dynamodb-local": "dynamodb_local"}[request.param]
-    database = Database(request.param, request.getfixturevalue(fixture))
-    yield database
-    database.close()
+    with Database(request.getfixturevalue(request.param)) as database:
+        yield database
 
 
 @pytest.fixture
@@ -73,7 +61,7 @@ def realm(aws: LocalAws, database: Database) -> Realm:
         """Clients of the two servers, by service."""
 
         def client(self, service: str) -> Any:
-            return database.client() if service == "dynamodb" else aws.client(service)
+            return database.client(service) if service == "dynamodb" else aws.client(service)
 
     realm = Realm(Both(), f"both{next(_NUMBERS)}")  # type: ignore[arg-type]
     realm.make(["core", "web"])

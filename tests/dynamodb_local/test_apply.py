@@ -72,7 +72,9 @@ def _environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("_environment")
 def test_entries_are_applied_and_undone(realm: Realm, database: Database, tmp_path: Path) -> None:
     realm.put("jobs", [{"job_id": "load", "type": "exe", "worker": "core", "payload": "x"}])
-    applying = Applying(CommandLine(), realm, database.client(), database.endpoint, tmp_path)
+    applying = Applying(
+        CommandLine(), realm, database.client("dynamodb"), database.endpoint, tmp_path
+    )
     applying.write(*[entry(f"t{number}", prefix=f"in/{number}") for number in range(20)])
     assert applying.apply().status == 0
     before = applying.items()

@@ -63,19 +63,14 @@ class Writers:
     """Three writers, each with a client of its own, that do the same at the same time."""
 
     def __init__(self, database: Database) -> None:
-        self.shared = Shared(database.client())
+        self.shared = Shared(database.client("dynamodb"))
         self.claims = [self.shared.claims(database.function_client()) for _ in range(WRITERS)]
         self._barrier = threading.Barrier(WRITERS)
 
     def together(
         self, act: Callable[[int], Any], first: Callable[[], Any] | None = None
     ) -> list[Any]:
-        """Have each writer act, given its number, and return what that gave.
-
-        Args:
-            act: What each does.
-            first: What the first does instead, if anything.
-        """
+        """Have each writer act, given its number, or the first do something else."""
 
         def start(number: int) -> Any:
             self._barrier.wait(30)
@@ -134,9 +129,8 @@ class TestThreeWriters:
             late = writers.claim(0)
             writers.shared.clock.now += LEASE
 
-            refused, *claims = writers.together(
-                writers.claim, partial(writers.claims[0].confirm, late)
-            )
+            confirm = partial(writers.claims[0].confirm, late)
+            refused, *claims = writers.together(writers.claim, confirm)
 
             verdicts = Counter(claim.verdict for claim in claims)
             state = (writers.shared.item() or {})["state"]["S"]
@@ -151,9 +145,8 @@ class TestThreeWriters:
             writers.shared.put(None)
             failed = writers.claim(0)
 
-            refused, *claims = writers.together(
-                writers.claim, partial(writers.claims[0].release, failed, sent("d1"))
-            )
+            release = partial(writers.claims[0].release, failed, sent("d1"))
+            refused, *claims = writers.together(writers.claim, release)
 
             assert refused is None
             verdicts = Counter(claim.verdict for claim in claims)
@@ -187,7 +180,7 @@ def handle(started: Any, endpoints: Sequence[str], names: Sequence[str], number:
 
 
 def test_each_event_is_dispatched_once(aws: LocalAws, database: Database, realm: Realm) -> None:
-    shared = Shared(database.client())
+    shared = Shared(database.client("dynamodb"))
     realm.put("jobs", [job_entry(f"job-{worker}", worker) for worker in ("core", "web")])
     jobs: dict[str, Any] = {"job_id": ["job-core", "job-web"], "parameters": {"key": "{{ key }}"}}
     realm.put("s3triggers", [trigger_entry(prefix="*", **jobs)])

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from .planning import ROWS
 from .routes import ROUTES
-from .runs import BY_CALL, BY_FAULT, BY_ROUTE, by_call, by_fault, by_route, markdown, run_all
+from .runs import BY_CALL, BY_FAULT, BY_ROUTE, lines_of, markdown, run_all
 
 PAGE: Final = Path(__file__).resolve().parents[2] / "docs" / "faults.md"
 EVENTS: Final = 1001
@@ -44,11 +44,13 @@ def main() -> None:
     cells = [*itertools.product(rows, range(len(ROUTES)), (False, True))]
     tallies = run_all(cells, arguments.events, arguments.processes)
     results = {(ROWS[row], ROUTES[route], fresh): t for (row, route, fresh), t in tallies.items()}
-    routes = by_route(results)
+    routes = lines_of(results, BY_ROUTE)
     console = Console(soft_wrap=True)
-    console.out(markdown(BY_FAULT, by_fault(results)), markdown(BY_ROUTE, routes), sep="\n")
+    console.out(
+        markdown(BY_FAULT, lines_of(results, BY_FAULT)), markdown(BY_ROUTE, routes), sep="\n"
+    )
     if not arguments.rows:
-        write("table of calls", markdown(BY_CALL, by_call(results)))
+        write("table of calls", markdown(BY_CALL, lines_of(results, BY_CALL)))
         # What was sent twice is on the page by call.
         write("table of routes", markdown(BY_ROUTE[:-2], [line[:-2] for line in routes]))
     bad = [cell for cell, tally in tallies.items() if not tally.is_good]

@@ -19,8 +19,6 @@ JOBS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
 
 @dataclass(frozen=True, slots=True)
 class CallKind:
-    """A kind of call."""
-
     name: str
     """Its purpose."""
     operation: str
@@ -28,7 +26,6 @@ class CallKind:
     """Which calls of the operation are meant, as `_variant` names them."""
 
     def holds(self, call: Call) -> bool:
-        """Return whether a call is of this kind."""
         return call.operation == self.operation and _variant(call.request) == self.variant
 
     @property

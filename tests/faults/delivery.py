@@ -106,8 +106,17 @@ def run_batch_job(world: World, bucket: str, tasks: Iterable[Message], seed: int
         world.clock.sleep(SECONDS_BETWEEN_TRIES_OF_TASKS)
 
 
-class EventSourceMapping:
-    """A mapping of an SQS queue, from which the function reads, with partial responses.
+def read_queue(
+    world: World,
+    queue: str,
+    messages: Iterable[Message],
+    seed: int,
+    *,
+    in_array: bool = False,
+    max_receives: int | None = None,
+    gives_parked_back: bool = False,
+) -> None:
+    """Deliver messages by a mapping of an SQS queue, with partial responses, until all are done.
 
     A failed message is visible again after the visibility timeout, six times the
     function's timeout. After too many receives it moves to the queue's dead-letter
@@ -116,69 +125,44 @@ class EventSourceMapping:
 
     Args:
         world: The function.
-        name: The queue's name. A name that ends in ``.fifo`` makes a FIFO queue: a message is
+        queue: The queue's name. A name that ends in ``.fifo`` makes a FIFO queue: a message is
             not received while an earlier one of its group is not done.
+        messages: The messages.
         seed: Selects the sizes of batches.
         in_array: Whether a Pipe reads it, which passes an array.
         max_receives: Maximum of receives of a message; None for no limit.
-        gives_parked_back: Whether its messages are parked ones.
+        gives_parked_back: Whether the messages are parked ones.
     """
-
-    def __init__(
-        self,
-        world: World,
-        name: str,
-        seed: int,
-        *,
-        in_array: bool = False,
-        max_receives: int | None = None,
-        gives_parked_back: bool = False,
-    ) -> None:
-        self._world = world
-        self._name = name
-        self._random = random.Random(seed)
-        self._in_array = in_array
-        self._max_receives = max_receives
-        self._gives_parked_back = gives_parked_back
-
-    def deliver(self, messages: Iterable[Message]) -> None:
-        """Deliver messages until all are done."""
-        waiting = list(messages)
-        if not self._name.endswith(".fifo"):
-            self._random.shuffle(waiting)  # SQS guarantees no order
-        while waiting:
-            dead = self._deliver_until_dead(waiting)
-            waiting = [Message(body=each.body, keys=each.keys) for each in dead]
-
-    def _deliver_until_dead(self, waiting: list[Message]) -> list[Message]:
-        clock, dead = self._world.clock, []
-        while waiting:
-            batch = self._receive(waiting)
-            if not batch:
-                clock.reach(min(each.visible_at for each in waiting if each.visible_at > clock()))
-                continue
-            records = [by_sqs(self._name, each) for each in batch]
-            payload = json.dumps(records if self._in_array else {"Records": records})
-            failed = self._world.invoke(payload, batch, gives_parked_back=self._gives_parked_back)
-            over = [each for each in failed if each.receives == self._max_receives]
+    numbers = random.Random(seed)
+    waiting, dead = list(messages), list[Message]()
+    if not queue.endswith(".fifo"):
+        numbers.shuffle(waiting)  # SQS guarantees no order
+    while waiting:
+        now = world.clock()
+        batch = _receive(waiting, now, numbers.randint(1, MAX_BATCH))
+        if batch:
+            records = [by_sqs(queue, each) for each in batch]
+            payload = json.dumps(records if in_array else {"Records": records})
+            failed = world.invoke(payload, batch, gives_parked_back=gives_parked_back)
+            over = [each for each in failed if each.receives == max_receives]
             dead += over
-            kept = {each.id for each in failed} - {each.id for each in over}
-            handled = {each.id for each in batch}
-            waiting = [each for each in waiting if each.id not in handled or each.id in kept]
-        return dead
+            done = {each.id for each in batch} - {each.id for each in failed}
+            gone = done | {each.id for each in over}
+            waiting = [each for each in waiting if each.id not in gone]
+        else:
+            world.clock.reach(min(each.visible_at for each in waiting if each.visible_at > now))
+        if not waiting:
+            waiting, dead = [Message(body=each.body, keys=each.keys) for each in dead], []
 
-    def _receive(self, waiting: list[Message]) -> list[Message]:
-        now = self._world.clock()
-        most = self._random.randint(1, MAX_BATCH)
-        batch: list[Message] = []
-        blocked: set[str] = set()
-        for message in waiting:
-            if message.visible_at > now or message.group in blocked:
-                blocked |= {message.group} - {""}
-            else:
-                batch.append(message)
-                message.receives += 1
-                message.visible_at = now + VISIBILITY_TIMEOUT
-                if len(batch) == most:
-                    break
-        return batch
+
+def _receive(waiting: list[Message], now: float, most: int) -> list[Message]:
+    batch: list[Message] = []
+    blocked: set[str] = set()
+    for message in waiting:
+        if message.visible_at > now or message.group in blocked:
+            blocked |= {message.group} - {""}
+        elif len(batch) < most:
+            batch.append(message)
+            message.receives += 1
+            message.visible_at = now + VISIBILITY_TIMEOUT
+    return batch

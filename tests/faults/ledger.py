@@ -33,8 +33,6 @@ class Why(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """A message that a queue has accepted."""
-
     text: str
     key: str
     number: int
@@ -46,8 +44,6 @@ class Copy:
 
 @dataclass(slots=True)
 class Invocation:
-    """An invocation of the function."""
-
     instance: int
     gives_parked_back: bool
     failed: frozenset[str] = frozenset()
@@ -59,8 +55,6 @@ class Invocation:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """Totals over all events."""
-
     lost: int
     doubles: Counter[Why]
     parked: int
@@ -68,13 +62,10 @@ class Account:
 
 @dataclass
 class Ledger:
-    """Records the messages that queues accept, by invocation.
-
-    Args:
-        shares_claims: Whether the instances share the claims table.
-    """
+    """Records the messages that queues accept, by invocation."""
 
     shares_claims: bool
+    """Whether the instances share the claims table."""
     invocations: list[Invocation] = field(default_factory=list)
     copies: dict[Effect, list[Copy]] = field(default_factory=lambda: defaultdict(list))
     unanswered: set[str] = field(default_factory=set)
@@ -83,7 +74,6 @@ class Ledger:
 
     @property
     def invocation(self) -> Invocation:
-        """The current invocation."""
         return self.invocations[-1]
 
     def note_taken(self, take: Operation) -> Operation:
@@ -91,15 +81,15 @@ class Ledger:
 
         def taking(endpoint: Endpoint, request: Request) -> Answer:
             answer = take(endpoint, request)
-            texts = {entry["Id"]: entry["MessageBody"] for entry in request["Entries"]}
-            for taken in answer.get("Successful", ()):
-                self._note(texts[taken["Id"]])
+            taken = {each["Id"] for each in answer.get("Successful", ())}
+            for entry in request["Entries"]:
+                if entry["Id"] in taken:
+                    self._note(entry["MessageBody"])
             return answer
 
         return taking
 
     def note_unanswered(self, request: Request) -> None:
-        """Record that the function got no answer to a call."""
         self.unanswered.update(entry["MessageBody"] for entry in request.get("Entries", ()))
 
     def _note(self, text: str) -> None:
@@ -117,13 +107,10 @@ class Ledger:
             self.copies[key, trigger_id, job_id].append(copy)
 
     def disordered(self, groups: Iterable[Iterable[str]]) -> int:
-        """Count effects that were first sent or parked before an earlier event's.
+        """Count effects that were first sent or parked before an earlier event's of their group.
 
         A parked effect counts as sent: where the process ends afterwards, the message
         comes again and may be dispatched after all.
-
-        Args:
-            groups: The keys of each group's events, in their order.
         """
         found = 0
         for group in groups:
@@ -139,11 +126,7 @@ class Ledger:
         return found
 
     def account(self, effects: Iterable[Effect]) -> Account:
-        """Return the totals at the end.
-
-        Args:
-            effects: All that the events should have caused.
-        """
+        """Return the totals at the end, of all effects that the events should have had."""
         lost, parked, doubles = 0, 0, Counter[Why]()
         for effect in effects:
             copies = self.copies.pop(effect, [])
@@ -171,13 +154,12 @@ class Ledger:
             for place, after in enumerate(copies)
             if place
         ]
-        reasons: list[Why] = [each[-1] for each in found if each[-1] is not Why.NOTHING]
         # Each parked message is redriven by itself: where there are several, only copies
         # of the same message need an explanation, so the best one counts.
-        rest: list[Why] = [
-            each[0] if due > 1 else each[-1] for each in found if each[-1] is Why.NOTHING
-        ]
-        reasons = sorted(reasons, key=worst) + sorted(rest, key=worst)
+        least = 0 if due > 1 else -1
+        reasons: list[Why] = []
+        reasons += sorted((each[-1] for each in found if each[-1] is not Why.NOTHING), key=worst)
+        reasons += sorted((each[least] for each in found if each[-1] is Why.NOTHING), key=worst)
         more = len(copies) - due
         reasons += [Why.NOTHING] * (more - len(reasons))
         doubles.update(reasons[: max(more, 0)])

@@ -17,8 +17,6 @@ SHARE: Final = 0.4
 
 @dataclass(frozen=True, slots=True)
 class FaultKind:
-    """A kind of fault."""
-
     name: str
     make: Callable[[Call, int], Fault]
     """Returns a fault for a call, given a number that differs from call to call."""
@@ -102,34 +100,28 @@ class Row:
 
     @property
     def id(self) -> str:
-        """A short name."""
         words = f"{self.call} {self.fault}".replace("'", "").replace(",", "")
         return words.replace(" ", "-")
 
     @property
     def shares_claims(self) -> bool:
-        """Whether the instances share the memory of duplicates."""
         return any(each.call.is_of_claims for each in self.breakages)
 
     @property
     def breaks_reads(self) -> bool:
-        """Whether calls that read triggers or jobs fail."""
         return any(each.call.operation in ("Query", "GetItem") for each in self.breakages)
 
     @property
     def walks(self) -> bool:
-        """Whether triggers are looked up by prefix, as in a bucket with too many."""
         return any(each.call is calls.FIND_BY_PREFIX for each in self.breakages)
 
     @property
     def ends(self) -> bool:
-        """Whether the process of the function sometimes ends."""
         broken = (*self.breakages, *self.beside)
         return any(fault.is_end for each in broken for fault in each.faults)
 
     @property
     def is_slow(self) -> bool:
-        """Whether calls fail by a slow reply."""
         return any(fault.is_slow for each in self.breakages for fault in each.faults)
 
 

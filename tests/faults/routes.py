@@ -12,7 +12,7 @@ from tests.build import direct, eventbridge, s3_record, sns_record
 from tests.routes import sns_envelope
 
 from .calls import BUCKET, DEAD_LETTERS
-from .delivery import EventSourceMapping, Message, invoke_until_done, run_batch_job
+from .delivery import Message, invoke_until_done, read_queue, run_batch_job
 from .ledger import key_of
 from .world import World
 
@@ -20,7 +20,6 @@ GROUPS: Final = 7
 
 
 def of_s3(key: str, number: int) -> str:
-    """Return S3's notification about an object."""
     record = s3_record(key)
     record["s3"]["bucket"]["name"] = BUCKET
     record["s3"]["object"]["sequencer"] = f"{number:018X}"
@@ -28,7 +27,6 @@ def of_s3(key: str, number: int) -> str:
 
 
 def of_eventbridge(key: str, number: int) -> str:
-    """Return EventBridge's event about an object."""
     event = eventbridge(key, BUCKET)
     event["detail"]["object"]["sequencer"] = f"{number:018x}"
     return json.dumps(event)
@@ -42,8 +40,6 @@ def of_manifest(key: str, number: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A route of events to the function."""
-
     name: str
     _source: Callable[[str, int], str]
     _wrap: Callable[[str], str] = str
@@ -66,16 +62,13 @@ class Route:
             run_batch_job(world, BUCKET, messages, seed)
         elif self.queue:
             # A FIFO queue with a dead-letter queue would lose its order.
-            most = None if self.is_fifo else 5
-            EventSourceMapping(
-                world, self.queue, seed, in_array=self.in_array, max_receives=most
-            ).deliver(messages)
+            settings: Any = {"in_array": self.in_array, "max_receives": None if self.is_fifo else 5}
+            read_queue(world, self.queue, messages, seed, **settings)
         else:
             invoke_until_done(world, messages)
 
     @property
     def is_fifo(self) -> bool:
-        """Whether the order within message groups is kept."""
         return self.queue.endswith(".fifo")
 
 
@@ -85,24 +78,15 @@ def groups(keys: Sequence[str]) -> list[Sequence[str]]:
 
 
 def group_of(number: int) -> str:
-    """Return the message group of an event."""
     return f"group-{number % GROUPS}"
-
-
-def _by_sns(text: str) -> str:
-    return json.dumps(direct(sns_record(text)))
-
-
-def _by_sns_to_sqs(text: str) -> str:
-    return json.dumps(sns_envelope(text))
 
 
 ROUTES: Final = (
     Route("S3", of_s3),
-    Route("S3 → SNS", of_s3, _by_sns),
+    Route("S3 → SNS", of_s3, lambda text: json.dumps(direct(sns_record(text)))),
     Route("EventBridge", of_eventbridge),
     Route("S3 → SQS", of_s3, queue="intake"),
-    Route("S3 → SNS → SQS", of_s3, _by_sns_to_sqs, queue="intake"),
+    Route("S3 → SNS → SQS", of_s3, lambda text: json.dumps(sns_envelope(text)), queue="intake"),
     Route("EventBridge → SQS", of_eventbridge, queue="intake"),
     Route("SQS → Pipe", of_s3, queue="intake", in_array=True),
     Route("S3 Batch Operations", of_manifest, is_batch_job=True),
@@ -121,8 +105,7 @@ def redrive(world: World, seed: int) -> None:
                 for each in taken
                 if ("parked" in each) is is_parked
             ]
-            mapping = EventSourceMapping(world, DEAD_LETTERS, seed, gives_parked_back=is_parked)
-            mapping.deliver(messages)
+            read_queue(world, DEAD_LETTERS, messages, seed, gives_parked_back=is_parked)
 
 
 def _keys(body: dict[str, Any]) -> list[str]:

@@ -61,13 +61,7 @@ def run(
 ) -> Tally:
     """Deliver events by a route while calls fail, correct the mistake, and redrive.
 
-    Args:
-        laboratory: The endpoint and the clients.
-        row: The faults.
-        route: The route of the events.
-        events: Number of events.
-        is_fresh: Whether each invocation goes to a new instance of the function.
-        seed: Selects the calls that fail.
+    If it is fresh, each invocation goes to a new instance of the function.
     """
     world = laboratory.make_world(row, seed, is_fresh=is_fresh)
     names = keys(events)
@@ -137,43 +131,37 @@ BY_CALL: Final = ("Call", "Events", "Faults", "Lost", *_TWICE)
 BY_ROUTE: Final = ("Route", "Events", "Faults", "Dead letters", "Lost", "Out of order", *_TWICE)
 
 
-def by_fault(results: Results) -> list[list[str]]:
-    """Return the lines of the table of faults, and their sum."""
-    counts = ("events", "faults", "failed", "parked", "lost")
-    return _lines(results, lambda row, _: (row.call, row.operation, row.fault), counts)
+_NAMES: Final[dict[str, Callable[[Row, Route], str]]] = {
+    "Call": lambda row, _: row.call,
+    "Operation": lambda row, _: row.operation,
+    "Fault": lambda row, _: row.fault,
+    "Route": lambda _, route: route.name,
+}
+_COUNTS: Final = {"Dead letters": "dead_lettered", "Out of order": "disordered"}
+"""The fields of `Tally` that a column is not named after."""
 
 
-def by_call(results: Results) -> list[list[str]]:
-    """Return the lines of the table of calls, and their sum."""
-    return _lines(results, lambda row, _: (row.call,), ("events", "faults", "lost"))
-
-
-def by_route(results: Results) -> list[list[str]]:
-    """Return the lines of the table of routes, and their sum."""
-    counts = ("events", "faults", "dead_lettered", "lost", "disordered")
-    return _lines(results, lambda _, route: (route.name,), counts)
-
-
-def _lines(
-    results: Results, name: Callable[[Row, Route], tuple[str, ...]], counts: Iterable[str]
-) -> list[list[str]]:
+def lines_of(results: Results, head: Sequence[str]) -> list[list[str]]:
+    """Return the lines of a table with these columns, and their sum."""
+    names = [_NAMES[column] for column in head if column in _NAMES]
+    counts = [_COUNTS.get(each, each.lower()) for each in head[len(names) : -len(_TWICE)]]
     sums: dict[tuple[str, ...], dict[bool, Tally]] = {}
     total = {False: Tally(), True: Tally()}
     for (row, route, is_fresh), tally in results.items():
-        of_name = sums.setdefault(name(row, route), {False: Tally(), True: Tally()})
+        name = tuple(each(row, route) for each in names)
+        of_name = sums.setdefault(name, {False: Tally(), True: Tally()})
         of_name[is_fresh] += tally
         total[is_fresh] += tally
-    columns = len(next(iter(sums)))
-    sums["all", *[""] * (columns - 1)] = total
+    sums["all", *[""] * (len(names) - 1)] = total
 
-    def line(names: Sequence[str], same: Tally, fresh: Tally) -> list[str]:
+    def line(name: Sequence[str], same: Tally, fresh: Tally) -> list[str]:
         both = [getattr(same, each) + getattr(fresh, each) for each in counts]
-        return [*names, *(f"{each:,}" for each in both), same.twice, fresh.twice]
+        return [*name, *(f"{each:,}" for each in both), same.twice, fresh.twice]
 
-    return [line(names, *tallies.values()) for names, tallies in sums.items()]
+    return [line(name, *tallies.values()) for name, tallies in sums.items()]
 
 
 def markdown(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
     """Return a table in Markdown."""
-    rule = ["---" if each in ("Call", "Operation", "Fault", "Route") else "--:" for each in head]
+    rule = ["---" if each in _NAMES else "--:" for each in head]
     return "".join(f"| {' | '.join(line)} |\n" for line in (head, rule, *lines))

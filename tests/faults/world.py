@@ -54,11 +54,9 @@ class SimulatedClock(Clock):
         self._lock = threading.Lock()
 
     def epoch(self) -> float:
-        """Return the seconds since the epoch."""
         return EPOCH + self.now
 
     def sleep(self, seconds: float) -> None:
-        """Move on by some seconds."""
         with self._lock:
             self.now += seconds
 
@@ -72,14 +70,7 @@ class ProcessEndedError(BaseException):
 
 
 class World:
-    """A realm whose AWS calls fail as a row says, and the function that serves it.
-
-    Args:
-        laboratory: The endpoint and the clients.
-        row: The faults.
-        seed: Selects the calls that fail.
-        is_fresh: Whether each invocation goes to a new instance of the function.
-    """
+    """A realm whose AWS calls fail as a row says, and the function that serves it."""
 
     def __init__(self, laboratory: Laboratory, row: Row, seed: int, *, is_fresh: bool) -> None:
         self.clock = SimulatedClock()
@@ -128,14 +119,7 @@ class World:
         *,
         gives_parked_back: bool = False,
     ) -> list[Message]:
-        """Invoke the function and return the messages to deliver again.
-
-        Args:
-            payload: The payload, as JSON.
-            messages: The messages in it, or one that stands for the invocation.
-            request_id: Id of the request to Lambda; None makes a new one.
-            gives_parked_back: Whether it holds parked messages.
-        """
+        """Invoke the function with messages in JSON, and return those to deliver again."""
         self.clock.sleep(4.0)
         if self._function is None or self._is_fresh:
             self._function = self._new_instance()
@@ -187,10 +171,6 @@ class World:
             self.ledger.note_unanswered(json.loads(request["body"]))
         if self.plan.is_ending:
             raise ProcessEndedError
-
-    def note_log(self, line: str) -> None:
-        """Note that the function could not write to the claims table."""
-        self.ledger.invocation.is_unnoted |= line.startswith(("dedup table ", "claims not settled"))
 
     @staticmethod
     def effects(keys: Sequence[str]) -> list[Effect]:
@@ -251,8 +231,9 @@ class Laboratory(contextlib.ExitStack):
         return self
 
     def _note_log(self, record: logging.LogRecord) -> None:
-        if self.world:
-            self.world.note_log(record.getMessage())
+        """Note that the function could not write to the claims table."""
+        if self.world and record.getMessage().startswith(("dedup table ", "claims not settled")):
+            self.world.ledger.invocation.is_unnoted = True
 
     def make_world(self, row: Row, seed: int, *, is_fresh: bool) -> World:
         """Make a world, which replaces the one before."""
@@ -261,7 +242,6 @@ class Laboratory(contextlib.ExitStack):
 
     @functools.cached_property
     def clients(self) -> Clients:
-        """The function's clients."""
         return self._make_clients()
 
     @functools.cached_property

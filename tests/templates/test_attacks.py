@@ -46,8 +46,6 @@ MOST_LEFT: Final = 64 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Attack:
-    """An attack, as its file has it."""
-
     id: str
     tries: str
     known_from: str
@@ -78,8 +76,6 @@ class Attack:
 
 @dataclass(slots=True)
 class Outcome:
-    """What came of an attack."""
-
     seconds: float
     neighbour: dict[str, Any]
     """What the trigger after it rendered to, of the same event."""
@@ -175,9 +171,7 @@ def outcome_of(attack: Attack, of: S3Event, trigger: Trigger | None = None) -> O
 
 def undisturbed(key: str) -> dict[str, Any]:
     """Give what the trigger after an attack renders to where there was none."""
-    decision = decide(event(key), Triggers(neighbour()), AnyJob())
-    assert not ended(decision, "user_error")
-    [dispatch] = dispatches(decision)
+    [dispatch] = dispatches(decide(event(key), Triggers(neighbour()), AnyJob()))
     return dict(dispatch.parameters)
 
 
@@ -279,8 +273,7 @@ def test_an_attack_is_contained(
         check(attack, outcome)
         assert outcome.neighbour == expected
     assert [picture(_shared()), picture(of.record), _of_process()] == before
-    assert sorted(secret.parent.rglob("*")) == files
-    assert secret.read_text() == CANARY
+    assert (sorted(secret.parent.rglob("*")), secret.read_text()) == (files, CANARY)
     assert capfd.readouterr() == ("", "")
 
 
@@ -320,7 +313,6 @@ def attack_resources(attacked: Sequence[Attack]) -> None:
 
 
 def _resident() -> int:
-    """Give the bytes of memory that this process uses."""
     return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
 
 
@@ -334,7 +326,7 @@ def _most_resident() -> int:
 
 
 def _print(**found: Any) -> None:
-    print(json.dumps(found), flush=True)  # noqa: T201 - `survived` reads it
+    print(json.dumps(found), flush=True)  # noqa: T201 - `printed_by` reads it
 
 
 def printed_by(attack: str, of: str, ids: list[str], parts: int, seconds: float) -> list[Any]:

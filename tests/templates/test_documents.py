@@ -4,7 +4,6 @@ import functools
 import json
 import re
 import uuid
-from decimal import Decimal
 from typing import Any, Final
 
 import pytest
@@ -177,21 +176,23 @@ class TestOneTemplate:
             ({"a": ["{% for x in [1, 2] %}{{ x }}", "{% endfor %}"]}, {"a": ["1", "2", ""]}),
             ({"a": "{# from here", "b": 1, "c": "to here #}d"}, {"a": "d"}),
             (
+                {"a": "{% set x %}1", "b": "2{% endset %}", "c": "{{ x }}"},
+                {"a": "", "c": '1", "b": "2'},
+            ),
+            ({"{{ bucket }}": {"x-{{ info.size }}": "{{ key }}"}}, {"my-bucket": {"x-1082": KEY}}),
+            ({"{{ key.split('/')[0] }}": "{{ 'x' }}"}, {"in": "x"}),
+            ({'{{ key.split("/")[0] }}': '{{ "x" }}'}, {"in": "x"}),
+            (
                 {"a": "{% raw %}{{ key }}", "b": "{{ key }}{% endraw %}", "c": "{{ 1 }}"},
                 {"a": "{{ key }}", "b": "{{ key }}", "c": "1"},
             ),
         ],
         ids=repr,
     )
-    def test_a_statement_reaches_across_values(
+    def test_statements_reach_across_names_and_values(
         self, value: dict[str, Any], expected: dict[str, Any]
     ) -> None:
         assert render(value) == expected
-
-    def test_names_are_rendered_too(self) -> None:
-        assert render({"{{ bucket }}": {"x-{{ info.size }}": "{{ key }}"}}) == {
-            "my-bucket": {"x-1082": KEY}
-        }
 
     def test_a_document_does_not_see_what_it_set_before(self) -> None:
         document = Document({"a": "<{{ x }}>", "b": "{% set x = 1 %}"})
@@ -234,9 +235,9 @@ class TestData:
         for key in HOSTILE:
             assert document.render(variables(event(key))) == {"a": 1, "v": [key, 2], "b": 3}
 
-    @pytest.mark.parametrize("key", HOSTILE, ids=ascii)
-    def test_a_captured_key_has_the_length_it_has(self, key: str) -> None:
-        assert text("{% set x %}{{ key }}{% endset %}{{ x|length }}", key) == str(len(key))
+    def test_a_captured_key_has_the_length_it_has(self) -> None:
+        for key in HOSTILE:
+            assert text("{% set x %}{{ key }}{% endset %}{{ x|length }}", key) == str(len(key))
 
     def test_characters_put_out_one_by_one_do_not_make_an_escape(self) -> None:
         assert text("{{ key[0] }}u0041{{ key[0] }}{{ key[0] }}n", "\\") == r"\u0041\\n"
@@ -253,10 +254,6 @@ class TestData:
     )
     def test_output_is_not_decoded_once_more(self, template: str, expected: str) -> None:
         assert text(template, 'a"b') == expected
-
-    def test_structure_that_was_captured_is_data_from_there_on(self) -> None:
-        found = render({"a": "{% set x %}1", "b": "2{% endset %}", "c": "{{ x }}"})
-        assert found == {"a": "", "c": '1", "b": "2'}
 
 
 class TestLiterals:
@@ -286,13 +283,6 @@ class TestLiterals:
         assert text("{{ " + literal + " }}") == expected
         assert text("{% set x = " + literal + " %}{{ x }}") == expected
 
-    @pytest.mark.parametrize("quote", ["'", '"'])
-    def test_either_quote_works_in_every_place(self, quote: str) -> None:
-        found = render(
-            {"{{ key.split(Q/Q)[0] }}".replace("Q", quote): f"{{{{ {quote}x{quote} }}}}"}
-        )
-        assert found == {"in": "x"}
-
     @pytest.mark.parametrize(
         ("call", "expected"),
         [
@@ -312,12 +302,13 @@ class TestJinja:
     @pytest.mark.parametrize("space", ["\n", "\r\n", "\t", "\x0b", "\xa0", "\u2028"])
     def test_whitespace_control_removes_only_spaces(self, space: str) -> None:
         """In lava all other white space was escaped before Jinja saw it."""
-        assert text(f"a{space} {{%- if true -%}} {space}b{{%- endif -%}}c") == f"a{space}{space}bc"
-        assert text(f"a{space} {{{{- 'b' -}}}} {space}c") == f"a{space}b{space}c"
-        assert text(f"a{space} {{#- x -#}} {space}b") == f"a{space}{space}b"
-        assert text(f"{{%- raw -%}} {space}a{space} {{%- endraw -%}} {space}b") == (
-            f"{space}a{space}{space}b"
-        )
+        for template, expected in (
+            ("a~ {%- if true -%} ~b{%- endif -%}c", "a~~bc"),
+            ("a~ {{- 'b' -}} ~c", "a~b~c"),
+            ("a~ {#- x -#} ~b", "a~~b"),
+            ("{%- raw -%} ~a~ {%- endraw -%} ~b", "~a~~b"),
+        ):
+            assert text(template.replace("~", space)) == expected.replace("~", space)
 
     @pytest.mark.parametrize("space", ["\n", "\r\n", "\t", " \n "])
     def test_expressions_may_run_over_lines(self, space: str) -> None:
@@ -392,18 +383,9 @@ class TestReservedNames:
     def test_what_tells_written_ones_apart_cannot_be_guessed(self) -> None:
         assert re.fullmatch("[0-9a-f]{32}", RESERVED_MARK)
 
-    @cases(
-        ("before", "behind"),
-        {
-            "set": ("{% set x %}", "{% endset %}{{ x }}"),
-            "macro": ("{% macro m() %}", "{% endmacro %}{{ m() }}"),
-            "block": ("{% block b %}", "{% endblock %}{{ self.b() }}"),
-            "filter": ("{% filter upper|lower %}", "{% endfilter %}"),
-            "call": ("{% macro m() %}{{ caller() }}{% endmacro %}{% call m() %}", "{% endcall %}"),
-            "loop": ("{% for a in [1] recursive %}", "{% endfor %}"),
-        },
-    )
-    def test_what_tells_written_ones_apart_is_no_data(self, before: str, behind: str) -> None:
+    @pytest.mark.parametrize("around", [*AROUND, "{% filter upper|lower %}@{% endfilter %}"])
+    def test_what_tells_written_ones_apart_is_no_data(self, around: str) -> None:
+        before, behind = around.replace("$", "").split("@")
         found = render({"a": before, "lava_b": f"v{behind}"}, is_globals=True)
         assert RESERVED_MARK not in json.dumps(found)
         assert "lava_b" in json.dumps(found)
@@ -618,29 +600,20 @@ def test_an_event_that_a_template_names_must_not_be_too_large(
 class TestChanges:
     """A template changes the lists and maps that it made, as in plain Jinja, and no others."""
 
-    @cases(
+    @pytest.mark.parametrize(
         ("template", "expected"),
-        {
-            "pop": ("{% set p = key.split('/') %}{{ p.pop() }}{{ p }}", "3['1', '2']"),
-            "clear": ("{% set p = [1, 2] %}{{ p.clear() or p }}", "[]"),
-            "popitem": ("{% set d = {'a': 1} %}{{ d.popitem() }}", "('a', 1)"),
-            "setdefault": (
-                (
-                    "{% set d = {} %}{% for x in 'aba' %}"
-                    "{% set _ = d.setdefault(x, []).append(x) %}{% endfor %}{{ d }}"
-                ),
-                "{'a': ['a', 'a'], 'b': ['b']}",
-            ),
-            "of-a-namespace": (
-                "{% set n = namespace(p=[]) %}{% set _ = n.p.append(1) %}{{ n.p }}",
-                "[1]",
-            ),
-            "nested": ("{% set p = [[]] %}{{ p[0].append(1) or p }}", "[[1]]"),
-            "by-attr": ("{% set p = [] %}{{ (p|attr('append'))(1) or p }}", "[1]"),
-            "by-item": ("{% set p = [] %}{{ p['append'](1) or p }}", "[1]"),
-            "a-copy": ("{% set i = dict(info) %}{{ i.pop('key') }}", "1/2/3"),
-            "copied": ("{% set p = event.l|list %}{{ p.append(1) or p }}", "[0, 1]"),
-        },
+        [
+            ("{% set p = key.split('/') %}{{ p.pop() }}{{ p }}", "3['1', '2']"),
+            ("{% set p = [1, 2] %}{{ p.clear() or p }}", "[]"),
+            ("{% set d = {'a': 1} %}{{ d.popitem() }}", "('a', 1)"),
+            ("{% set d = {} %}{{ d.setdefault('a', []).append(1) or d }}", "{'a': [1]}"),
+            ("{% set n = namespace(p=[]) %}{{ n.p.append(1) or n.p }}", "[1]"),
+            ("{% set p = [[]] %}{{ p[0].append(1) or p }}", "[[1]]"),
+            ("{% set p = [] %}{{ (p|attr('append'))(1) or p }}", "[1]"),
+            ("{% set p = [] %}{{ p['append'](1) or p }}", "[1]"),
+            ("{% set i = dict(info) %}{{ i.pop('key') }}", "1/2/3"),
+            ("{% set p = event.l|list %}{{ p.append(1) or p }}", "[0, 1]"),
+        ],
     )
     def test_what_it_made(self, template: str, expected: str) -> None:
         known = variables(event("1/2/3", record={"l": [0]}))
@@ -661,9 +634,3 @@ class TestChanges:
     def test_nothing_that_a_class_has(self) -> None:
         assert "is unsafe" in error({"v": "{{ utils.parsedate.parserinfo.JUMP.clear() }}"})
         assert text("{{ utils.parsedate.parserinfo.JUMP|length > 3 }}") == "True"
-
-
-def test_numbers_of_the_table_are_those_of_the_dispatch() -> None:
-    """DynamoDB's decimals are made integers or floats before they get here."""
-    with pytest.raises(TypeError):
-        Document({"a": Decimal(1), "b": "{{ 1 }}"})

@@ -16,7 +16,6 @@ from lava_s3trigger.deliveries import deliveries
 from lava_s3trigger.events import S3Event
 from lava_s3trigger.templates.documents import Document, variables
 from tests.build import AnyJob, Triggers, trigger
-from tests.decisions import dispatches
 
 TEMPLATES: Final[list[str]] = json.loads(Path(__file__).with_name("everyday.json").read_text())
 PAYLOAD: Final = Path(__file__).parents[2] / "events" / "s3-created.json"
@@ -45,16 +44,6 @@ class TestEveryday:
         expected = template_of_jinja.render(dict(variables(sample())))
 
         assert without_addresses(Document(template).render(known)) == without_addresses(expected)
-
-    def test_no_process_is_made(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(os, "fork", lambda: pytest.fail("a process of its own"))
-        triggers = Triggers(*[trigger(job_id=template) for template in TEMPLATES])
-
-        decision = decide(sample(), triggers, AnyJob())
-
-        rendered = sum(bool(Document(each).render(variables(sample()))) for each in TEMPLATES)
-        assert len(dispatches(decision)) == len(TEMPLATES)
-        assert rendered > len(TEMPLATES) - 3
 
 
 def resident() -> int:

@@ -88,12 +88,6 @@ def before() -> Iterator[State]:
     signal.signal(signal.SIGALRM, handler)
 
 
-def endless() -> Iterator[int]:
-    end = time.monotonic() + GIVE_UP
-    while time.monotonic() < end:
-        yield 1
-
-
 def in_another_thread(work: Callable[[], Any]) -> Any:
     """Return what work returns in a thread of its own."""
     found: list[Any] = []
@@ -109,8 +103,8 @@ class TestTime:
 
     @pytest.mark.parametrize(
         "work",
-        [run_on, lambda: re.match(r"(a+)+$", "a" * 28 + "b"), lambda: sum(endless())],
-        ids=["loop", "catastrophic regular expression", "iterator"],
+        [run_on, lambda: re.match(r"(a+)+$", "a" * 28 + "b")],
+        ids=["loop", "catastrophic regular expression"],
     )
     def test_what_takes_too_long_is_ended(self, work: Callable[[], object]) -> None:
         with pytest.raises(TimeoutError) as caught:
@@ -154,8 +148,7 @@ class TestTime:
         swallowed.clear()
 
     def test_by_default_it_is_about_a_second(self) -> None:
-        left, _ = run_bounded(timer)
-        assert 0 < left <= limits.SECONDS == 1.0
+        assert 0 < run_bounded(timer)[0] <= limits.SECONDS == 1.0
 
 
 class TestMemory:
@@ -316,12 +309,8 @@ class TestListening:
             inside = State.now()
             assert inside.handler != before.handler
             assert (inside.timer, inside.memory) == (before.timer, before.memory)
-            for work, bound, error in (
-                (run_on, SHORT, TimeoutError),
-                (hog, GIVE_UP, MemoryError),
-                (run_on, SHORT, TimeoutError),
-            ):
-                with pytest.raises(error):
+            for work, bound in ((run_on, SHORT), (hog, GIVE_UP), (run_on, SHORT)):
+                with pytest.raises(TimeoutError if work is run_on else MemoryError):
                     run_bounded(work, bound)
                 assert State.now() == inside
             assert run_bounded(State.now).handler == inside.handler
@@ -381,8 +370,7 @@ class TestNested:
     """Inside of one bound, another may be set; the time of the outer one stands still."""
 
     def test_the_inner_one_may_be_longer(self) -> None:
-        left, _ = run_bounded(lambda: run_bounded(timer, 2 * GIVE_UP), GIVE_UP)
-        assert left > GIVE_UP
+        assert run_bounded(lambda: run_bounded(timer, 2 * GIVE_UP), GIVE_UP)[0] > GIVE_UP
 
     def test_afterwards_the_outer_one_goes_on(self) -> None:
         def run() -> None:

@@ -74,31 +74,15 @@ class TestKeysAreData:
 
     @many
     @given(hostile_keys, identities())
-    def test_in_parameters(self, key: str, identity: Callable[[], str]) -> None:
-        value = {
-            "first": 1,
-            f"n{identity()}": [identity(), {"inner": f"<{identity()}>"}],
-            "last": None,
-        }
-
-        assert Document(value).render(known(key)) == {
+    def test_in_parameters_globals_and_job_ids(self, key: str, identity: Callable[[], str]) -> None:
+        parameters = {f"n{identity()}": [identity(), {"inner": f"<{identity()}>"}], "last": None}
+        assert Document({"first": 1} | parameters).render(known(key)) == {
             "first": 1,
             f"n{key}": [key, {"inner": f"<{key}>"}],
             "last": None,
         }
-
-    @many
-    @given(hostile_keys, identities())
-    def test_in_globals(self, key: str, identity: Callable[[], str]) -> None:
-        value = {"lava_mine": 1, f"n{identity()}": identity()}
-        assert Document(value, is_globals=True).render(known(key)) == {
-            "lava_mine": 1,
-            f"n{key}": key,
-        }
-
-    @many
-    @given(hostile_keys, identities())
-    def test_in_a_job_id(self, key: str, identity: Callable[[], str]) -> None:
+        with_own = Document({"lava_mine": 1, f"n{identity()}": identity()}, is_globals=True)
+        assert with_own.render(known(key)) == {"lava_mine": 1, f"n{key}": key}
         assert Document(f"job-{identity()}").render(known(key)) == f"job-{key}"
 
     @many
@@ -259,49 +243,46 @@ class Entries:
         if kind == 4:
             comment = self._written(plain=plain).replace("#", "")
             return f"{{#{self._one_of(('', '-'))} {comment} {self._one_of(('', '-'))}#}}"
-        return self._statement(kind, depth - 1, plain=plain)
+        return self._statement(depth - 1, plain=plain)
 
-    def _statement(self, kind: int, depth: int, *, plain: bool) -> str:  # noqa: PLR0911 - one for each kind
-        number = next(self._numbers)
-        name = f"v{number}"
-        inner = self._nodes(depth, plain=plain)
-        match kind:
-            case 5:
-                other = self._tag("else") + self._nodes(depth, plain=plain)
-                return self._tag(f"if {self._test(2)}") + inner + other + self._tag("endif")
-            case 6:
-                over = self._one_of(("[1, 2]", "'ab'", "range(3)", "[]", "key.split('/')"))
-                over += self._one_of(("", "", " recursive"))
-                shown = self._one_of(("{{ i }}", "{{ loop.index }}{{ i }}", ""))
-                return self._tag(f"for i in {over}") + shown + inner + self._tag("endfor")
-            case 7:
-                statement = self._tag(f"set {name} = {self._text(2)}")
-                self._set.append(name)
-                return statement
-            case 8:  # used by what is put through filters, so nothing that is escaped
-                captured = self._nodes(depth, plain=True)
-                begun = f"set {name} | {self._one_of(self.FILTERS)}" if depth else f"set {name}"
-                self._set.append(name)
-                return self._tag(begun) + captured + self._tag("endset")
-            case 9:
-                begun = self._tag(f"set {name}") + inner + self._tag("endset")
-                return begun + f"{{{{ {name} }}}}"
-            case 10:
-                begun = self._tag(f"macro {name}(a, b='x')") + inner + "{{ a }}{{ b }}"
-                called = f"{{{{ {name}({self._text(1)}) }}}}"
-                return begun + self._tag("endmacro") + called
-            case 11:
-                begun = self._tag(f"macro {name}()") + "<{{ caller() }}>" + self._tag("endmacro")
-                return begun + self._tag(f"call {name}()") + inner + self._tag("endcall")
-            case 12:
-                begun = self._tag(f"filter {self._one_of(self.FILTERS)}")
-                return begun + self._nodes(depth, plain=True) + self._tag("endfilter")
-            case 13:
-                again = f"{{{{ self.{name}() }}}}" if self._one_in(2) else ""
-                return self._tag(f"block {name}") + inner + self._tag("endblock") + again
-            case _:
-                raw = self._written(plain=plain) + self._one_of(("", "{{ key }}", "{% x %}", "{#"))
-                return self._tag("raw") + raw + self._tag("endraw")
+    STATEMENTS: Final = (
+        "<if TEST>INNER<else>INNER<endif>",
+        "<for i in OVER>SHOWN INNER<endfor>",
+        "<set NAME = TEXT>",
+        "<set NAME | FILTER>PLAIN<endset>",
+        "<set NAME>PLAIN<endset>",
+        "<set NAME>INNER<endset>{{ NAME }}",
+        "<macro NAME(a, b='x')>INNER{{ a }}{{ b }}<endmacro>{{ NAME(TEXT) }}",
+        "<macro NAME()>[{{ caller() }}]<endmacro><call NAME()>INNER<endcall>",
+        "<filter FILTER>PLAIN<endfilter>",
+        "<block NAME>INNER<endblock>",
+        "<block NAME>INNER<endblock>{{ self.NAME() }}",
+        "<raw>WRITTENRAW<endraw>",
+    )
+    """Statements with their tags as `<tag>`; words in capitals stand for something drawn."""
+    OVER: Final = ("[1, 2]", "'ab'", "range(3)", "[]", "key.split('/')", "'ab' recursive")
+
+    def _statement(self, depth: int, *, plain: bool) -> str:
+        name = f"v{next(self._numbers)}"
+        words = {
+            "NAME": lambda: name,
+            "TEST": lambda: self._test(2),
+            "TEXT": lambda: self._text(2),
+            "OVER": lambda: self._one_of(self.OVER),
+            "SHOWN": lambda: self._one_of(("{{ i }}", "{{ loop.index }}{{ i }}", "")),
+            "FILTER": lambda: self._one_of(self.FILTERS),
+            "INNER": lambda: self._nodes(depth, plain=plain),
+            # Used by what is put through filters, so nothing that is escaped.
+            "PLAIN": lambda: self._nodes(depth, plain=True),
+            "WRITTEN": lambda: self._written(plain=plain),
+            "RAW": lambda: self._one_of(("", "{{ key }}", "{% x %}", "{#")),
+        }
+        statement = self._one_of(self.STATEMENTS)
+        tagged = re.sub("<(.*?)>", lambda tag: self._tag(tag[1]), statement)
+        made = re.sub("|".join(words), lambda word: words[word[0]](), tagged)
+        if statement.startswith("<set") and "INNER" not in statement:
+            self._set.append(name)
+        return made
 
 
 @st.composite
