@@ -1,9 +1,8 @@
 """The workbench of `ui`: its answers are those of the other commands, with drafts in place."""
 
-from __future__ import annotations
-
 import json
-from typing import TYPE_CHECKING, Any, Final
+from pathlib import Path
+from typing import Any, Final
 
 import pytest
 
@@ -11,13 +10,9 @@ from lava_s3trigger.cli.entries.load import load_texts, read_texts
 from lava_s3trigger.cli.errors import CommandError
 from lava_s3trigger.cli.ui.drafts import changed, text_of
 from lava_s3trigger.cli.ui.workbench import Source, Workbench
+from tests.build import Json
 from tests.cli.commandline import CommandLine
 from tools.local.server import CHECKOUT, REGION
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    Json = dict[str, Any]
 
 EXAMPLES: Final = (str(CHECKOUT / "examples/triggers.yaml"), str(CHECKOUT / "examples/jobs.yaml"))
 ENTRIES: Final = """\
