@@ -280,16 +280,17 @@ def test_the_map_knows_what_hides_and_the_next_prefix_of_each_walk() -> None:
 class TestPlan:
     def test_it_is_that_of_plan(self, tmp_path: Path) -> None:
         after = ENTRIES.replace("*.csv", "*.txt")
-        for name, text in {"b.yaml": ENTRIES, "a.yaml": after, "j.yaml": JOBS}.items():
+        keys = "in/a.csv\nin/b.txt\nelse/c\n"
+        files = {"b.yaml": ENTRIES, "a.yaml": after, "j.yaml": JOBS, "keys": keys}
+        for name, text in files.items():
             (tmp_path / name).write_text(text)
-        (tmp_path / "keys").write_text("in/a.csv\nin/b.txt\nelse/c\n")
         ran = CommandLine(["plan"], folder=tmp_path)(
             *("a.yaml", "--against", "b.yaml", "--jobs", "j.yaml", "--keys", "keys"),
             *("--bucket", "b", "--format", "json"),
         )
         drafts = [{"replaces": "t", "text": after.split("\n\n")[0]}]
-        keys = {"keys": "in/a.csv\r\nin/b.txt\n\nelse/c\n", "bucket": "b"}
-        report = workbench().plan({"drafts": drafts, **keys})
+        typed = "in/a.csv\r\nin/b.txt\n\nelse/c\n"
+        report = workbench().plan({"drafts": drafts, "keys": typed, "bucket": "b"})
         for name in ("objects", "dispatches"):
             assert report[name] == ran.json()[name]
         assert [each["trigger_id"] for each in report["triggers"]] == ["t"]
