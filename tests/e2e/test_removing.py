@@ -97,12 +97,11 @@ def test_a_failed_first_deployment_does_not_block_the_second(owner: Owner) -> No
         Parameters=[{"ParameterKey": k, "ParameterValue": v} for k, v in given.items()],
         Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
     )
-
-    def status() -> str:
-        [stack] = cloudformation.describe_stacks(StackName=STACK)["Stacks"]
-        return str(stack["StackStatus"])
-
-    wait_until(lambda: status() == "ROLLBACK_COMPLETE", "the end of the rollback")
+    rolled_back = "'StackStatus': 'ROLLBACK_COMPLETE'"
+    wait_until(
+        lambda: rolled_back in str(cloudformation.describe_stacks(StackName=STACK)),
+        "the end of the rollback",
+    )
     events = cloudformation.describe_stack_events(StackName=STACK)["StackEvents"]
     happened = {(each["LogicalResourceId"], each["ResourceStatus"]) for each in events}
     names = ("TriggersTable", "DeadLetterQueue", "IntakeQueue", "LogGroup")
