@@ -6,6 +6,7 @@
 import json
 from collections.abc import Callable
 from datetime import datetime
+from functools import cache
 from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any, Final
@@ -24,9 +25,18 @@ Json = dict[str, Any]
 BUCKET: Final = "my-bucket"
 QUEUE: Final = "arn:aws:sqs:ap-southeast-2:123456789012:my-queue"
 TOPIC: Final = "arn:aws:sns:ap-southeast-2:123456789012:my-topic"
-EVENTS: Final = Path(__file__).parents[1] / "events"
 NONSENSE: Final = "not JSON"
 """The body of an SQS message that the function cannot understand."""
+
+
+@cache
+def _text_of_sample(name: str) -> str:
+    return (Path(__file__).parents[1] / "events" / f"{name}.json").read_text()
+
+
+def sample(name: str) -> Any:
+    """Return a sample payload of ``events``."""
+    return json.loads(_text_of_sample(name))
 
 
 # Events, as S3 and EventBridge send them, and as the function reads them.
@@ -59,26 +69,9 @@ def s3_record(key: str = "a/b%2Bc+d.csv", **changes: Any) -> Json:
 
 def eventbridge_event(key: str = "a/b+c d.csv", **changes: Any) -> Json:
     """Return the event of an object that was put, as EventBridge sends it."""
-    return {
-        "version": "0",
-        "id": "9a9b6162-eb6b-4e61-8fd9-1220971e3fd0",
-        "detail-type": "Object Created",
-        "source": "aws.s3",
-        "account": "123456789012",
-        "time": "2026-03-14T01:59:26Z",
-        "region": "ap-southeast-2",
-        "resources": [f"arn:aws:s3:::{BUCKET}"],
-        "detail": {
-            "version": "0",
-            "bucket": {"name": BUCKET},
-            "object": {"key": key, "size": 1082, "etag": "dbe264bf", "sequencer": "69b4c0fe"},
-            "request-id": "S8H2BVF4MSEXYM3Q",
-            "requester": "123456789012",
-            "source-ip-address": "203.0.113.7",
-            "reason": "PutObject",
-        },
-        **changes,
-    }
+    made = sample("eventbridge-created")
+    made["detail"]["object"] |= {"key": key, "etag": "dbe264bf", "sequencer": "69b4c0fe"}
+    return {**made, **changes}
 
 
 def record(key: str = "in/1.csv", **fields: Any) -> Json:
@@ -135,11 +128,6 @@ def text(value: Any) -> str:
 def direct(*records: Any) -> Json:
     """Return what S3 invokes the function with, and most other services."""
     return {"Records": list(records)}
-
-
-def sample(name: str) -> Any:
-    """Return a sample payload of ``events``."""
-    return json.loads((EVENTS / f"{name}.json").read_text())
 
 
 _OF_SNS: Final[Json] = sample("sns-s3")["Records"][0]

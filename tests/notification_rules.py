@@ -7,6 +7,7 @@ https://docs.aws.amazon.com/general/latest/gr/s3.html#limits_s3
 """
 
 from collections.abc import Iterator
+from itertools import combinations, product
 from typing import Any
 from urllib.parse import quote_plus
 
@@ -26,22 +27,21 @@ def refusals(configuration: dict[str, Any]) -> Iterator[str]:
     ids = [each["Id"] for each in found if "Id" in each]
     if len({*ids}) < len(ids):
         yield "two have the same id"
-    for number, one in enumerate(found):
+    for one in found:
         if len(one.get("Id", "")) > 255:
             yield "an id is longer than 255"
         if any(len(value) > 1024 for value in filters(one).values()):
             yield "a filter is longer than 1024"
-        events = one["Events"]
-        if any(share(a, b) for n, a in enumerate(events) for b in events[n + 1 :]):
-            yield f"{events} overlap in one notification"
-        for two in found[number + 1 :]:
-            a, b = filters(one), filters(two)
-            if (
-                any(share(x, y) for x in events for y in two["Events"])
-                and any_string(a["prefix"], b["prefix"], str.startswith)
-                and any_string(a["suffix"], b["suffix"], str.endswith)
-            ):
-                yield f"{one} and {two} overlap"
+        if any(share(*pair) for pair in combinations(one["Events"], 2)):
+            yield f"{one['Events']} overlap in one notification"
+    for one, two in combinations(found, 2):
+        a, b = filters(one), filters(two)
+        if (
+            any(share(*pair) for pair in product(one["Events"], two["Events"]))
+            and any_string(a["prefix"], b["prefix"], str.startswith)
+            and any_string(a["suffix"], b["suffix"], str.endswith)
+        ):
+            yield f"{one} and {two} overlap"
 
 
 def filters(notification: dict[str, Any]) -> dict[str, str]:

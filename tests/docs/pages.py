@@ -8,9 +8,9 @@ from typing import Any, Final, NamedTuple
 
 from ruamel.yaml import YAML
 
-from lava_s3trigger.cli.entries.dynamodb import attribute_of
 from lava_s3trigger.deliveries import deliveries
 from lava_s3trigger.events import S3Event
+from tests import build
 from tools.local.server import CHECKOUT
 
 DOCS: Final = CHECKOUT / "docs"
@@ -105,9 +105,7 @@ def save_files(page: Path, folder: Path) -> None:
 
 def item(entry: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """Return the DynamoDB item for an entry, which may be an item already."""
-    if isinstance(next(iter(entry.values())), dict):
-        return entry
-    return {name: attribute_of(value) for name, value in entry.items()}
+    return entry if isinstance(next(iter(entry.values())), dict) else build.item(entry)
 
 
 def first_trigger() -> list[Any]:
@@ -120,6 +118,6 @@ def first_trigger() -> list[Any]:
 
 def sample(name: str) -> S3Event:
     """Return the S3 event of a sample payload."""
-    payload = json.loads((CHECKOUT / "events" / name).read_text())
-    [event] = [found.event for each in deliveries(payload, "us-east-1") for found in each.events]
+    payload = deliveries(build.sample(name), "us-east-1")
+    [event] = [found.event for each in payload for found in each.events]
     return event

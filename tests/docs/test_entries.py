@@ -71,14 +71,13 @@ class TestEntries:
 
     def test_the_files_of_the_first_trigger_are_what_the_pages_show(self) -> None:
         _, job, _ = first_trigger()
-        examples = CHECKOUT / "examples"
         [trigger] = fenced(section(README, "A first trigger"), "yaml")
-        assert (examples / "try-trigger.yaml").read_text() == trigger
-        assert json.loads((examples / "try-job.json").read_text()) == job
+        assert (CHECKOUT / "examples" / "try-trigger.yaml").read_text() == trigger
+        assert json.loads((CHECKOUT / "examples" / "try-job.json").read_text()) == job
 
     def test_the_first_trigger_causes_the_dispatch_shown(self) -> None:
         trigger, job, shown = first_trigger()
-        decision = decide(sample("s3-created.json"), triggers_of(trigger), jobs_of(job))
+        decision = decide(sample("s3-created"), triggers_of(trigger), jobs_of(job))
         [[decided]] = [each.jobs for each in decision.triggers]
         assert decided.dispatch
         when = timestamp(datetime.fromisoformat(shown["ts_dispatch"]))
@@ -99,7 +98,7 @@ class TestRendering:
         return found
 
     def test_maps(self) -> None:
-        event = sample("s3-created.json")
+        event = sample("s3-created")
         for key, template, expected in self.pairs():
             about = replace(event, key=key) if key else event
             rendered = Document(json.loads(template)).render(variables(about))
@@ -109,13 +108,13 @@ class TestRendering:
     @pytest.mark.parametrize("heading", ["Expressions", "String literals"])
     def test_expressions(self, heading: str) -> None:
         [rows] = tables(section(RENDERING, heading))
-        known = variables(sample("s3-created.json"))
+        known = variables(sample("s3-created"))
         for template, result in rows:
             assert Document(code(template)).render(known) == json.loads(code(result)), template
 
     def test_missing_values_render_as_the_page_says(self) -> None:
         silent, loud = tables(section(RENDERING, "Missing values"))
-        event = sample("s3-created.json")
+        event = sample("s3-created")
         assert len(silent) >= 5
         for template, result, _ in silent + loud:
             rendered = Document(code(template)).render(variables(event))
@@ -125,7 +124,7 @@ class TestRendering:
                 Document(code(template)).render(variables(replace(event, key="incoming")))
 
     def test_refusals(self) -> None:
-        event = sample("s3-created.json")
+        event = sample("s3-created")
         job = item(job_entry())
         for template, reason in tables(section(RENDERING, "Sandbox and bounds"))[-1]:
             entry = trigger_entry("t", "*", bucket=event.bucket, parameters={"x": code(template)})
@@ -138,13 +137,13 @@ class TestRendering:
         text = section(RENDERING, "Reserved names of globals")
         template, key = re.findall(r"with\s+`([^`]+)` and the key\s+`([^`]+)`", text)[0]
         [reason] = re.findall(r"the reason\s+is\s+`globals: ([^`]+)`", text)
-        known = variables(replace(sample("s3-created.json"), key=key))
+        known = variables(replace(sample("s3-created"), key=key))
         with pytest.raises(RenderingError, match=re.escape(reason)):
             Document(json.loads(template), is_globals=True).render(known)
 
     def test_event_types(self) -> None:
         changes = ("created", "deleted", "tagged", "restored")
-        names = [f"{route}-{change}.json" for route in ("s3", "eventbridge") for change in changes]
+        names = [f"{route}-{change}" for route in ("s3", "eventbridge") for change in changes]
         events = [sample(name) for name in names]
         sizes = {event.event_type: str(event.size) for event in events}
         _, types = tables(section(RENDERING, "`info`"))
@@ -157,7 +156,7 @@ def test_the_recipe_excludes_what_the_job_writes() -> None:
     [entry] = fenced(section(TRIGGERS, "Loops"), "json")
     known = triggers_of(item(json.loads(entry))), jobs_of(item(job_entry("convert_orders")))
     for name in ("a.csv", "converted/a.csv", "a.converted.csv"):
-        event = replace(sample("s3-created.json"), key=f"incoming/orders/{name}")
+        event = replace(sample("s3-created"), key=f"incoming/orders/{name}")
         [trigger] = decide(event, *known).triggers
         assert trigger.outcome == ("dispatched" if name == "a.csv" else "skipped"), name
 

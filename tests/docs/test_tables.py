@@ -135,14 +135,14 @@ class TestTables:
 
     def test_variables(self) -> None:
         [rows] = tables(section(RENDERING, "Variables"))
-        event = sample("s3-created.json")
+        event = sample("s3-created")
         assert {code(row[0]) for row in rows} == variables(event).keys() - DEFAULT_NAMESPACE.keys()
         elements = tables(section(RENDERING, "`info`"))[0]
         assert {name for row in elements for name in codes(row[0])} == set(event.info)
 
     def test_utils(self) -> None:
         names, members = tables(section(RENDERING, "`utils`"))
-        known = variables(sample("s3-created.json"))
+        known = variables(sample("s3-created"))
         utils = known["utils"]
         assert {code(row[0]) for row in names} == utils.keys()
         for row in names:
@@ -157,7 +157,7 @@ class TestTables:
         [row] = [row for row in tables(section(RENDERING, "`utils`"))[0] if "easter" in row[1]]
         dateutil, *parts = codes(row[1])
         assert dateutil == "dateutil"
-        found = variables(sample("s3-created.json"))["utils"]["dateutil"]
+        found = variables(sample("s3-created"))["utils"]["dateutil"]
         modules = [each.name for each in pkgutil.iter_modules(dateutil_package.__path__)]
         assert set(parts) == {name for name in modules if hasattr(found, name)}
 

@@ -45,9 +45,8 @@ class Terminal:
         for name in ("events", "examples"):
             shutil.copytree(CHECKOUT / name, folder / name)
         self.aws = LocalAws()
-        [self.aws.endpoint] = re.findall(
-            r"^export AWS_ENDPOINT_URL=(.*)$", "\n".join(exports), re.MULTILINE
-        )
+        name = "export AWS_ENDPOINT_URL="
+        [self.aws.endpoint] = [each.removeprefix(name) for each in exports if name in each]
 
     def enter(self, *commands: str, answer: str = "") -> str:
         """Enter commands, stop at the first that fails, and return what they print."""
@@ -222,14 +221,12 @@ class TestPolicy:
         empty_aws.client("s3").create_bucket(Bucket=bucket)
 
         def sam(*arguments: str) -> str:
-            there = {"AWS_REGION": REGION, "AWS_ENDPOINT_URL": empty_aws.endpoint}
+            there = {"AWS_DEFAULT_REGION": REGION, "AWS_ENDPOINT_URL": empty_aws.endpoint}
+            there |= {"AWS_REGION": REGION, "SAM_CLI_TELEMETRY": "0"}
             done = subprocess.run(
                 [SAM, *arguments, "--s3-bucket", bucket],
                 cwd=tmp_path,
-                env=os.environ
-                | deployer
-                | there
-                | {"AWS_DEFAULT_REGION": REGION, "SAM_CLI_TELEMETRY": "0"},
+                env=os.environ | deployer | there,
                 capture_output=True,
                 text=True,
                 check=False,

@@ -8,7 +8,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from tests.build import direct, record, trigger_entry
-from tests.docs.pages import fenced, section
+from tests.docs.pages import DEPLOYING, fenced, section
 from tests.docs.reader import Reader
 from tests.processes import wait_until
 from tools.local.server import CHECKOUT, LocalAws
@@ -21,9 +21,6 @@ NAME: Final = "myrealm"
 STACK: Final = f"lava-{NAME}-s3trigger"
 QUEUES: Final = [f"{STACK}-dlq", f"{STACK}-intake", f"{STACK}-intake-dlq"]
 DEPLOY: Final = f"sam deploy --stack-name {STACK} --parameter-overrides Realm={NAME} CacheTtl=0"
-PAGE: Final = CHECKOUT / "docs" / "deploying.md"
-
-
 _FAILING: Final = """
   Failing:
     Type: AWS::SQS::Queue
@@ -39,20 +36,19 @@ class Owner(Reader):
 
     def __init__(self, aws: LocalAws, folder: Path) -> None:
         super().__init__(aws, folder)
-        [self.names] = fenced(section(PAGE, "Updating and removing"), "sh")[:1]
+        [self.names] = fenced(section(DEPLOYING, "Updating and removing"), "sh")[:1]
         self.realm.make(["core"])
         self.realm.put("jobs", [JOB | {"job_id": "load"}])
 
     def follow(self, heading: str) -> str:
         """Run the commands under a heading, without those under its own headings."""
-        text = section(PAGE, heading).partition("\n#### ")[0]
+        text = section(DEPLOYING, heading).partition("\n#### ")[0]
         return self.run(*fenced(text, "sh"))
 
     def queues(self) -> list[str]:
         """Return the names of the queues of the function."""
         urls = self.aws.client("sqs").list_queues().get("QueueUrls", [])
-        names = sorted(url.rpartition("/")[2] for url in urls)
-        return [name for name in names if "s3trigger" in name]
+        return sorted(url.rpartition("/")[2] for url in urls if "s3trigger" in url)
 
     def has_table(self) -> bool:
         return f"lava.{NAME}.s3triggers" in self.aws.client("dynamodb").list_tables()["TableNames"]
@@ -101,19 +97,18 @@ def test_a_failed_first_deployment_does_not_block_the_second(owner: Owner) -> No
         Parameters=[{"ParameterKey": k, "ParameterValue": v} for k, v in given.items()],
         Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
     )
-
-    def status() -> str:
-        [stack] = cloudformation.describe_stacks(StackName=STACK)["Stacks"]
-        return str(stack["StackStatus"])
-
-    wait_until(lambda: status() == "ROLLBACK_COMPLETE", "the end of the rollback")
+    rolled_back = "'StackStatus': 'ROLLBACK_COMPLETE'"
+    wait_until(
+        lambda: rolled_back in str(cloudformation.describe_stacks(StackName=STACK)),
+        "the end of the rollback",
+    )
     events = cloudformation.describe_stack_events(StackName=STACK)["StackEvents"]
     happened = {(each["LogicalResourceId"], each["ResourceStatus"]) for each in events}
     names = ("TriggersTable", "DeadLetterQueue", "IntakeQueue", "LogGroup")
     assert {(name, "CREATE_COMPLETE") for name in names} <= happened
     assert (owner.queues(), owner.has_table()) == ([], False)
 
-    [delete] = [each for each in fenced(PAGE.read_text(), "sh") if "delete-stack" in each]
+    [delete] = [each for each in fenced(DEPLOYING.read_text(), "sh") if "delete-stack" in each]
     deploy = f"{DEPLOY} CreateIntake=true"
     owner.run(delete, deploy)
     assert (owner.queues(), owner.has_table()) == (QUEUES, True)
@@ -127,17 +122,16 @@ def test_what_the_queues_and_the_table_hold_outlives_the_stack(owner: Owner) -> 
     for queue in QUEUES:
         owner.send(queue, event(queue))
 
-    look, delete, delete_queues, delete_table = fenced(section(PAGE, "Uninstall"), "sh")
+    look, delete, delete_queues, delete_table = fenced(section(DEPLOYING, "Uninstall"), "sh")
     printed = owner.run(look)
     assert printed.splitlines() == [f"{queue} 1 0 0" for queue in QUEUES]
     owner.run(delete)
 
     assert (owner.queues(), owner.has_table()) == (QUEUES, True)
     assert [owner.waiting(queue) for queue in QUEUES] == [1, 1, 1]
-    for queue in QUEUES[:2]:
-        policy = owner.aws.client("sqs").get_queue_attributes(
-            QueueUrl=owner.queue_url(queue), AttributeNames=["Policy"]
-        )
+    sqs = owner.aws.client("sqs")
+    for url in map(owner.queue_url, QUEUES[:2]):
+        policy = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["Policy"])
         assert "events.amazonaws.com" in policy["Attributes"]["Policy"]
 
     # Installed again, the function runs what waited.
@@ -145,7 +139,7 @@ def test_what_the_queues_and_the_table_hold_outlives_the_stack(owner: Owner) -> 
     uuid = owner.mapping(f"{STACK}-dlq")
     owner.run(f"aws lambda update-event-source-mapping --enabled --uuid {uuid}")
     keys_arrive(owner.realm, f"{STACK}-dlq")
-    owner.run(*fenced(section(PAGE, "Use an intake queue that stayed"), "sh"))
+    owner.run(*fenced(section(DEPLOYING, "Use an intake queue that stayed"), "sh"))
     keys_arrive(owner.realm, f"{STACK}-intake")
     # The local server cannot move dead letters back to their queue.
     assert owner.waiting(f"{STACK}-intake-dlq") == 1
@@ -187,7 +181,7 @@ class TestChanging:
         make_trigger(owner)
         owner.follow("Rename")
         owner.invoke(f"{STACK}-next", "k")
-        look, delete, *_ = fenced(section(PAGE, "Uninstall"), "sh")
+        look, delete, *_ = fenced(section(DEPLOYING, "Uninstall"), "sh")
         assert owner.run(look) == f"{STACK}-dlq 0 0 0\n"  # what exists, and nothing else
         owner.run(delete)
         with pytest.raises(ClientError):

@@ -1,22 +1,15 @@
 """`ui --realm` on the deployed stack, as a user who may only read."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable
+from typing import Any, Final
 
 import pytest
 
+from tests.ui.conftest import Served
 from tests.ui.conftest import serve as serve  # noqa: PLC0414 - a fixture
 from tests.ui.test_server import Client
 
-from .conftest import REALM, make_user, wait_until
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from tests.ui.conftest import Served
-
-    from .conftest import Stack
+from .conftest import REALM, Stack, make_user, wait_until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow("deploys a stack")]
 

@@ -36,6 +36,13 @@ def examples(serve: Serve) -> Served:
     return serve(*EXAMPLES)
 
 
+@pytest.fixture
+def show(examples: Served, visit: Visit) -> Visit:
+    """Opens the page of the examples, with what to show."""
+
+    return lambda **state: visit(link(examples, **state))
+
+
 def link(served: Served, **state: Any) -> str:
     """Return the link with what to show."""
     parts = [f"{name}={quote(text(value))}" for name, value in state.items()]
@@ -61,12 +68,10 @@ class TestTry:
             "s3://shop-invoices/invoices/1.xyz",
         ],
     )
-    def test_a_key_is_explained_as_explain_does(
-        self, examples: Served, visit: Visit, uri: str
-    ) -> None:
+    def test_a_key_is_explained_as_explain_does(self, show: Visit, uri: str) -> None:
         command = CommandLine(["explain"])(uri, *EXAMPLES, "--region", REGION, "--format", "json")
         [event] = command.json()["events"]
-        page = visit(examples.link)
+        page = show()
 
         page.fill("#try input >> nth=0", uri)
         page.wait_for_selector(".verdict")
@@ -86,38 +91,34 @@ class TestTry:
             changes = [change["change"] for change in event["changes"]]
             assert texts(page, ".changes li code") == changes
 
-    def test_the_walk_lights_up_in_the_tree(self, examples: Served, visit: Visit) -> None:
-        page = visit(link(examples, uri="s3://shop-catalogue/drafts/a.html"))
+    def test_the_walk_lights_up_in_the_tree(self, show: Visit) -> None:
+        page = show(uri="s3://shop-catalogue/drafts/a.html")
         page.wait_for_selector(".verdict")
         assert "decides" in row(page, "drafts").get_attribute("class")
         page.fill("#try input >> nth=0", "s3://shop-catalogue/x/a.html")
         page.wait_for_selector(".row.decides:has-text('whole bucket')")
         assert "decides" not in row(page, "drafts").get_attribute("class")
 
-    def test_a_payload_is_tried(self, examples: Served, visit: Visit) -> None:
+    def test_a_payload_is_tried(self, show: Visit) -> None:
         uri = "s3://shop-orders/orders/03-14/a.csv"
         payload = CommandLine(["event"])(uri, "--route", "sqs").output
-        page = visit(link(examples, payload=payload))
+        page = show(payload=payload)
         page.wait_for_selector(".verdict.dispatched:has-text('2 dispatches')")
 
-    def test_what_is_typed_wrong_is_named(self, examples: Served, visit: Visit) -> None:
-        page = visit(link(examples, uri="shop-orders"))
+    def test_what_is_typed_wrong_is_named(self, show: Visit) -> None:
+        page = show(uri="shop-orders")
         page.wait_for_selector(".answer .wrong:has-text('write s3://BUCKET/KEY')")
 
-    def test_a_change_becomes_a_draft_with_which_it_dispatches(
-        self, examples: Served, visit: Visit
-    ) -> None:
-        page = visit(link(examples, uri=SKIPPED))
+    def test_a_change_becomes_a_draft_with_which_it_dispatches(self, show: Visit) -> None:
+        page = show(uri=SKIPPED)
         page.click(".changes button >> nth=0")
         page.wait_for_selector("#draft .cm-content")
         assert "if_fnmatch" not in page.inner_text("#draft .cm-content").split("if_not_fnmatch")[0]
         page.click("#views [data-view=try]")
         page.wait_for_selector(".verdict.dispatched")
 
-    def test_a_keystroke_takes_one_decision_and_changes_wait_for_a_pause(
-        self, examples: Served, visit: Visit
-    ) -> None:
-        page = visit(examples.link)
+    def test_a_keystroke_takes_one_decision_and_changes_wait_for_a_pause(self, show: Visit) -> None:
+        page = show()
         page.wait_for_load_state("networkidle")
         asked: list[str] = []
         page.on("request", lambda request: asked.append(request.url.rpartition("/")[2]))
@@ -130,10 +131,8 @@ class TestTry:
 
 
 class TestDrafts:
-    def test_an_entry_of_the_tree_opens_with_findings_and_cases(
-        self, examples: Served, visit: Visit
-    ) -> None:
-        page = visit(examples.link)
+    def test_an_entry_of_the_tree_opens_with_findings_and_cases(self, show: Visit) -> None:
+        page = show()
         row(page, "load-orders").click()
         page.wait_for_selector("text='4 of 4 cases passed'")
         page.click("#draft .cm-content")
@@ -145,11 +144,9 @@ class TestDrafts:
         page.wait_for_selector(".findings .error:has-text('if_size')")
         page.wait_for_selector(".cm-lintRange-error")
 
-    def test_drafts_are_copied_with_the_command_that_applies_them(
-        self, examples: Served, visit: Visit
-    ) -> None:
+    def test_drafts_are_copied_with_the_command_that_applies_them(self, show: Visit) -> None:
         drafts = [{"replaces": None, "text": "trigger_id: new\n"}]
-        page = visit(link(examples, view="draft", drafts=drafts))
+        page = show(view="draft", drafts=drafts)
         command = "lava-s3trigger apply drafts.yaml --realm REALM --set SET"
         page.wait_for_selector(f".apply code:text-is('{command}')")
         with page.expect_download() as download:
@@ -157,10 +154,10 @@ class TestDrafts:
         assert download.value.suggested_filename == "drafts.yaml"
         assert download.value.path().read_text() == "---\ntrigger_id: new\n"
 
-    def test_a_plan_shows_who_gains_and_who_loses(self, examples: Served, visit: Visit) -> None:
+    def test_a_plan_shows_who_gains_and_who_loses(self, show: Visit) -> None:
         entry = "trigger_id: load-orders\nbucket: shop-orders\nprefix: orders\nenabled: true\n"
         drafts = [{"replaces": "load-orders", "text": f"{entry}job_id: audit\n"}]
-        page = visit(link(examples, view="plan", drafts=drafts, bucket="shop-orders"))
+        page = show(view="plan", drafts=drafts, bucket="shop-orders")
         page.fill("#plan textarea", "orders/a.csv\norders/b.txt\n")
         page.click("#plan [type=submit]")
         page.wait_for_selector("#plan h2")
@@ -168,16 +165,16 @@ class TestDrafts:
 
 
 class TestTree:
-    def test_filters_leave_the_entries_that_match(self, examples: Served, visit: Visit) -> None:
-        page = visit(examples.link)
+    def test_filters_leave_the_entries_that_match(self, show: Visit) -> None:
+        page = show()
         page.fill("[type=search]", "invoice")
         page.wait_for_selector("#counts:has-text('1 of 6 entries')")
         assert page.locator(".row.entry").count() == 1
         page.fill("[type=search]", "nothing like this")
         page.wait_for_selector("#map .empty:has-text('Clear the search')")
 
-    def test_a_keyboard_is_enough(self, examples: Served, visit: Visit) -> None:
-        page = visit(examples.link)
+    def test_a_keyboard_is_enough(self, show: Visit) -> None:
+        page = show()
         page.wait_for_selector(".row")
         page.focus("#map select >> nth=3")
         page.keyboard.press("Tab")
@@ -211,10 +208,8 @@ class TestTree:
 
 
 class TestState:
-    def test_reload_keeps_it_and_the_address_has_no_token(
-        self, examples: Served, visit: Visit
-    ) -> None:
-        page = visit(link(examples, uri=SKIPPED, search="order"))
+    def test_reload_keeps_it_and_the_address_has_no_token(self, show: Visit) -> None:
+        page = show(uri=SKIPPED, search="order")
         page.wait_for_selector(".verdict")
         assert "token" not in page.url
         page.reload()
@@ -242,12 +237,8 @@ HOSTILE: Final = "<img src=x onerror=alert(1)><script>alert(2)</script>\"'&\u202
 
 def test_hostile_entries_and_keys_are_text(serve: Serve, visit: Visit, tmp_path: Path) -> None:
     names = ("trigger_id", "description", "owner", "job_id")
-    entry = {name: f"{name} {HOSTILE}" for name in names} | {
-        "bucket": "bkt",
-        "prefix": "in",
-        "enabled": True,
-        "if_fnmatch": HOSTILE,
-    }
+    entry: dict[str, Any] = {name: f"{name} {HOSTILE}" for name in names}
+    entry |= {"bucket": "bkt", "prefix": "in", "enabled": True, "if_fnmatch": HOSTILE}
     (tmp_path / "t.json").write_text(json.dumps([entry]))
     page = visit(link(serve("--triggers", str(tmp_path / "t.json")), uri=f"s3://bkt/in/{HOSTILE}"))
     page.wait_for_selector(".verdict")
@@ -267,9 +258,7 @@ def test_hostile_entries_and_keys_are_text(serve: Serve, visit: Visit, tmp_path:
 def test_no_view_is_wider_than_the_window_and_axe_finds_nothing_serious(
     examples: Served, visit: Visit, width: int, scheme: str
 ) -> None:
-    from axe_playwright_python.sync_playwright import (  # type: ignore[import-untyped]  # noqa: PLC0415
-        Axe,
-    )
+    from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]  # noqa: PLC0415
 
     size = {"width": width, "height": 800}
     page = visit(link(examples, uri=SKIPPED), viewport=size, color_scheme=scheme)

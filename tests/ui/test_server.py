@@ -1,13 +1,12 @@
 """The server of the page: for the page alone, on this machine alone."""
 
-from __future__ import annotations
-
 import contextlib
 import http.client
 import json
 import signal
 import socket
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, Final, NamedTuple
 
 import pytest
 
@@ -15,15 +14,9 @@ from lava_s3trigger.cli.ui.processes import QUICK, SLOW
 from tests.cli.commandline import CommandLine
 from tests.processes import SECONDS
 
-from .conftest import EXAMPLES
+from .conftest import EXAMPLES, Served
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from .conftest import Served
-
-    Serve = Callable[..., Served]
-
+Serve = Callable[..., Served]
 JSON: Final = {"Content-Type": "application/json"}
 
 

@@ -1,9 +1,8 @@
 """The workbench of `ui`: its answers are those of the other commands, with drafts in place."""
 
-from __future__ import annotations
-
 import json
-from typing import TYPE_CHECKING, Any, Final
+from pathlib import Path
+from typing import Any, Final
 
 import pytest
 
@@ -11,13 +10,9 @@ from lava_s3trigger.cli.entries.load import load_texts, read_texts
 from lava_s3trigger.cli.errors import CommandError
 from lava_s3trigger.cli.ui.drafts import changed, text_of
 from lava_s3trigger.cli.ui.workbench import Source, Workbench
+from tests.build import Json
 from tests.cli.commandline import CommandLine
 from tools.local.server import CHECKOUT, REGION
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    Json = dict[str, Any]
 
 EXAMPLES: Final = (str(CHECKOUT / "examples/triggers.yaml"), str(CHECKOUT / "examples/jobs.yaml"))
 ENTRIES: Final = """\
@@ -285,16 +280,17 @@ def test_the_map_knows_what_hides_and_the_next_prefix_of_each_walk() -> None:
 class TestPlan:
     def test_it_is_that_of_plan(self, tmp_path: Path) -> None:
         after = ENTRIES.replace("*.csv", "*.txt")
-        for name, text in {"b.yaml": ENTRIES, "a.yaml": after, "j.yaml": JOBS}.items():
+        keys = "in/a.csv\nin/b.txt\nelse/c\n"
+        files = {"b.yaml": ENTRIES, "a.yaml": after, "j.yaml": JOBS, "keys": keys}
+        for name, text in files.items():
             (tmp_path / name).write_text(text)
-        (tmp_path / "keys").write_text("in/a.csv\nin/b.txt\nelse/c\n")
         ran = CommandLine(["plan"], folder=tmp_path)(
             *("a.yaml", "--against", "b.yaml", "--jobs", "j.yaml", "--keys", "keys"),
             *("--bucket", "b", "--format", "json"),
         )
         drafts = [{"replaces": "t", "text": after.split("\n\n")[0]}]
-        keys = {"keys": "in/a.csv\r\nin/b.txt\n\nelse/c\n", "bucket": "b"}
-        report = workbench().plan({"drafts": drafts, **keys})
+        typed = "in/a.csv\r\nin/b.txt\n\nelse/c\n"
+        report = workbench().plan({"drafts": drafts, "keys": typed, "bucket": "b"})
         for name in ("objects", "dispatches"):
             assert report[name] == ran.json()[name]
         assert [each["trigger_id"] for each in report["triggers"]] == ["t"]
