@@ -21,7 +21,6 @@ from tests.tables import cases
 from tools.local.server import ACCESS_KEY, ACCOUNT, REGION, SECRET_KEY
 
 from .bucket_cases import CASES, FUNCTIONS, OUTCOMES, PUT, Case, notifications, queue
-from .conftest import wait_until
 from .connections import allow, policy
 
 if TYPE_CHECKING:
@@ -111,24 +110,18 @@ class World:
             self.json("connect", bucket, *case.connected)
         return self.stack.notifications(bucket)
 
-    def dispatched(self, bucket: str, keys: tuple[str, ...], expected: int) -> list[str]:
-        """Put objects, and return the keys that were dispatched, each as often as it was."""
+    def assert_dispatched(self, bucket: str, keys: tuple[str, ...], expected: list[str]) -> None:
+        """Put objects, and assert which keys are dispatched, each as often as it is named."""
         for key in keys:
             self.stack.put(bucket, key)
-        found: list[str] = []
-        self._receive(found, lambda: len(found) >= expected, f"{expected} dispatches of {bucket}")
+        assert self._dispatched(len(expected)) == sorted(expected)
         # Others would have come by now.
         self.stack.put(FENCE, bucket)
-        self._receive(found, lambda: bucket in found, f"the fence of {bucket}")
-        return sorted(key for key in found if key != bucket)
+        assert self._dispatched(1) == [bucket]
 
-    def _receive(self, found: list[str], is_done: Any, what: str) -> None:
-        def receive() -> bool:
-            bodies = [json.loads(each["Body"]) for each in self.stack.realm.receive("core")]
-            found.extend(each["parameters"]["key"] for each in bodies)
-            return bool(is_done())
-
-        wait_until(receive, f"{what}, beyond {found}")
+    def _dispatched(self, count: int) -> list[str]:
+        found = self.stack.dispatches("core", count)
+        return sorted(each["parameters"]["key"] for each in found)
 
 
 _TOPICS: Final = ("topic", "subscribed", "plain", "fresh", "shared")
@@ -250,9 +243,8 @@ def _assert_delivered(world: World, case: Case, bucket: str, now: dict[str, Any]
         assert max(by_s3) == 1
         assert times == 2 or min(by_s3) == 1
     if case.is_delivered:
-        expected = sorted(case.arriving * times)
-        found = world.dispatched(bucket, (*case.others, *case.arriving), len(expected))
-        assert found == expected
+        expected = [*case.arriving] * times
+        world.assert_dispatched(bucket, (*case.others, *case.arriving), expected)
 
 
 Snapshot = dict[str, Any]
@@ -343,7 +335,7 @@ class TestThereAndBack:
         assert sorted(kinds) == sorted([*MADE[permitted][way].split(), "notifications"])
         made = snapshot(world, bucket)
         _assert_least(world, before, made, bucket)
-        assert world.dispatched(bucket, ("in/a",), 1) == ["in/a"]
+        world.assert_dispatched(bucket, ("in/a",), ["in/a"])
 
         undone = world.json("connect", "--undo", done["saved"])
         assert_as_before()
@@ -492,6 +484,9 @@ class TestMeanwhile:
 
         ran = world.run("connect", bucket, *options, status=3)
 
+        assert "AWS refused PutBucketNotificationConfiguration: AccessDenied" in ran.errors
+        told = r"Made \d of \d changes: run the command again, or take them back with --undo"
+        assert re.search(told, ran.errors)
         saved = re.search(r"Saved for --undo: (\S+)", ran.errors)
         assert saved
         half = world.stack.notifications(bucket)
@@ -639,7 +634,7 @@ class TestRefusals:
         ran = world.run("disconnect", "shared", "--yes")
 
         assert "stays subscribed" in ran.output
-        assert world.dispatched("sharing", ("in/a",), 1) == ["in/a"]
+        world.assert_dispatched("sharing", ("in/a",), ["in/a"])
         world.json("disconnect", "sharing")
         assert sns.list_subscriptions_by_topic(TopicArn=topic)["Subscriptions"] == []
 

@@ -153,22 +153,6 @@ def _action(request: dict[str, str]) -> str:
     )
 
 
-def test_without_the_policy_it_says_which_action_is_missing(person: Person) -> None:
-    def before(method: str, path: str, _: bytes) -> Any:
-        refused = b"<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>"
-        return (403, refused) if method == "PUT" and path.endswith("?notification") else None
-
-    person.proxy.before = before
-
-    ran = person.run("connect", BUCKET, "--yes", status=3)
-
-    assert "AWS refused PutBucketNotificationConfiguration: AccessDenied" in ran.errors
-    assert "Saved for --undo" in ran.errors
-    told = "Made 1 of 2 changes: run the command again, or take them back with --undo"
-    assert told in ran.errors
-    assert "changed" not in ran.output
-
-
 def test_a_move_that_is_interrupted_leaves_both_routes_and_goes_on(person: Person) -> None:
     person.run("connect", BUCKET, "--yes")
     by_s3 = person.configuration()
