@@ -8,8 +8,9 @@ from __future__ import annotations
 import copy
 import json
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from botocore import xform_name
 from botocore.exceptions import ClientError
@@ -17,9 +18,6 @@ from botocore.handlers import parse_get_bucket_location
 from botocore.stub import Stubber
 
 from lava_s3trigger.cli.deployed.aws import Aws
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 REGION: Final = "us-east-1"
 ACCOUNT: Final = "123456789012"

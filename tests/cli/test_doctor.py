@@ -5,27 +5,20 @@ from __future__ import annotations
 import json
 import re
 import shlex
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
 from lava_s3trigger.cli.deployed.iam_statements import allowed_by, matches_any
-from lava_s3trigger.cli.deployed.realm import find_realm
+from lava_s3trigger.cli.deployed.realm import Deployment, find_realm
 from lava_s3trigger.cli.doctor.aws_commands import aws, create_queue
 from lava_s3trigger.cli.doctor.checks.role import _GIVEN, _wide
 from lava_s3trigger.cli.doctor.registry import Check, Fault, diagnose
 from lava_s3trigger.cli.errors import WRONG_USAGE
 
-from .cannedaws import Answer
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from lava_s3trigger.cli.deployed.realm import Deployment
-
-    from .cannedaws import CannedAws
-    from .commandline import CommandLine
+from .cannedaws import Answer, CannedAws
+from .commandline import CommandLine
 
 
 @pytest.mark.parametrize(

@@ -5,16 +5,19 @@ from __future__ import annotations
 import datetime as dt
 import json
 import shlex
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable
+from typing import Any, Final
 
 import pytest
 
 from lava_s3trigger import __version__
+from lava_s3trigger.cli.deployed.aws import Aws
 from lava_s3trigger.cli.deployed.realm import Deployment
 from lava_s3trigger.cli.doctor import checks  # noqa: F401 - registers the checks
 from lava_s3trigger.cli.doctor.registry import CHECKS, Finding, diagnose
 from tests import build
 from tests.tables import cases
+from tools.local.realm import Realm
 
 from .cannedrealm import (
     FUNCTION,
@@ -28,16 +31,9 @@ from .cannedrealm import (
     refusal,
     trigger,
 )
+from .commandline import CommandLine
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from lava_s3trigger.cli.deployed.aws import Aws
-    from tools.local.realm import Realm
-
-    from .commandline import CommandLine
-
-    Change = Callable[[CannedRealm], object]
+Change = Callable[[CannedRealm], object]
 
 NAMES: Final = """
     function-throttled function-handler function-timeout function-observing function-log-level

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-if TYPE_CHECKING:
-    from tools.local.server import LocalAws
+from tools.local.server import LocalAws
 
 _EVENTS: Final = ["s3:ObjectCreated:*", "s3:ObjectRemoved:*"]
 

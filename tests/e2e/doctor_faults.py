@@ -9,24 +9,20 @@ from __future__ import annotations
 import json
 import time
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from lava_s3trigger import __version__
-from tests.cli.commandline import CommandLine
+from tests.cli.commandline import CommandLine, Ran
 from tools.local.server import ACCOUNT, REGION
 
 from .bucket_cases import CREATED, FUNCTIONS, PUT, QUEUES, Note, notifications
 from .conftest import JOB, Stack
 from .connections import allow, policy
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from tests.cli.commandline import Ran
-
-    Plant = Callable[["Patient"], object]
+Plant = Callable[["Patient"], object]
 
 ARN: Final = f"{REGION}:{ACCOUNT}"
 INTAKE: Final = "{p.function}-intake"

@@ -10,7 +10,9 @@ import json
 import os
 import random
 import re
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
 
 import pytest
 
@@ -21,13 +23,8 @@ from tests.tables import cases
 from tools.local.server import ACCESS_KEY, ACCOUNT, REGION, SECRET_KEY
 
 from .bucket_cases import CASES, FUNCTIONS, OUTCOMES, PUT, Case, notifications, queue
+from .conftest import Stack
 from .connections import allow, policy
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-    from .conftest import Stack
 
 TENTH: Final = [
     case

@@ -8,8 +8,9 @@ import pty
 import re
 import signal
 import subprocess
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import pytest
 
@@ -21,9 +22,6 @@ from tools.local.server import ACCOUNT, CHECKOUT, LocalAws
 from .commands import start_command
 from .conftest import Stack, deploy, make_user, wait_until
 from .connections import allow, policy
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 REALM: Final = "myrealm"
 BUCKET: Final = "my-bucket"

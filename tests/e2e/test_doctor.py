@@ -14,9 +14,10 @@ import re
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import pytest
 
@@ -25,16 +26,11 @@ from lava_s3trigger.cli.doctor.registry import CHECKS
 from tests.cli.terminal import raw
 from tests.processes import wait_until
 from tools import pages
-from tools.local.server import ACCOUNT, CHECKOUT, REGION
+from tools.local.server import ACCOUNT, CHECKOUT, REGION, LocalAws
 
 from .conftest import JOB, deploy, make_user
 from .connections import allow
 from .doctor_faults import FAULTS, Fault, Patient, base_buckets, entries, time_to_live
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from tools.local.server import LocalAws
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow("breaks the stack in every way that doctor finds")]
 

@@ -3,29 +3,24 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import pytest
 
+from tests.cli.commandline import CommandLine, Ran
 from tests.tables import cases
 from tools.local.server import ACCOUNT, REGION
 
 from .bucket_cases import CREATED, FUNCTIONS, QUEUES, REMOVED, TOPICS, Note, notifications
-from .conftest import JOB, make_user
+from .conftest import JOB, Stack, make_user
 from .connections import allow, policy
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from tests.cli.commandline import CommandLine, Ran
-
-    from .conftest import Stack
-
-    Json = dict[str, Any]
-    Notify = Callable[["Stack", str], Json]
+Json = dict[str, Any]
+Notify = Callable[["Stack", str], Json]
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow("asks about 28 routes of a deployed stack")]
 
