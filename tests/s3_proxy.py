@@ -5,6 +5,7 @@ test change or fail a request.
 """
 
 import http.client
+import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
@@ -48,6 +49,15 @@ def _tag(element: ET.Element) -> str:
     return element.tag.rpartition("}")[2]
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Print errors, but not that a client is gone, such as a command that a test kills."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
+
+
 class S3Proxy:
     """The proxy, until the ``with`` block ends.
 
@@ -86,8 +96,7 @@ class S3Proxy:
             def log_message(self, *_: Any) -> None:
                 pass
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Forwarding)
-        self._server.daemon_threads = True
+        self._server = _Server(("127.0.0.1", 0), Forwarding)
 
     def answer(
         self, request: BaseHTTPRequestHandler, body: bytes

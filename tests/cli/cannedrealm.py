@@ -18,12 +18,14 @@ from botocore.handlers import parse_get_bucket_location
 from botocore.stub import Stubber
 
 from lava_s3trigger.cli.deployed.aws import Aws
+from tests import build
 
 REGION: Final = "us-east-1"
 ACCOUNT: Final = "123456789012"
 FUNCTION: Final = "lava-prod-s3trigger"
 INTAKE: Final = f"{FUNCTION}-intake"
 ROLE: Final = f"arn:aws:iam::{ACCOUNT}:role/{FUNCTION}"
+EVERYTHING: Final = {"Effect": "Allow", "Action": "*", "Resource": "*"}
 
 
 def arn(service: str, resource: str) -> str:
@@ -37,27 +39,15 @@ def queue_policy(*services: str) -> str:
     return json.dumps({"Statement": [{**statement, "Principal": each} for each in principals]})
 
 
-def _string(**values: str) -> dict[str, dict[str, str]]:
-    return {name: {"S": value} for name, value in values.items()}
-
-
 def trigger(trigger_id: str, **fields: Any) -> dict[str, Any]:
     """Return an item of the table of triggers."""
-    item = _string(
-        trigger_id=trigger_id,
-        bucket="my-bucket",
-        prefix=f"{trigger_id}-in",
-        job_id="load",
-        description="d",
-        owner="o",
-    )
-    return {**item, "enabled": {"BOOL": True}, **fields}
+    entry = build.trigger_entry(trigger_id, f"{trigger_id}-in", description="d", owner="o")
+    return build.item(entry, fields)
 
 
 def job(job_id: str = "load", worker: str = "core") -> dict[str, Any]:
     """Return an item of the table of jobs."""
-    item = _string(job_id=job_id, worker=worker, type="exe", payload="p", description="d")
-    return {**item, "enabled": {"BOOL": True}, "owner": {"S": "o"}}
+    return build.item(build.job_entry(job_id, worker, type="exe", description="d", owner="o"))
 
 
 def _queues() -> dict[str, dict[str, str]]:
@@ -139,8 +129,7 @@ class CannedRealm(Aws):
             "GetRolePolicy": {
                 "RoleName": FUNCTION,
                 "PolicyName": "s3trigger",
-                "PolicyDocument": '{"Statement": [{"Effect": "Allow", "Action": "*",'
-                ' "Resource": "*"}]}',
+                "PolicyDocument": json.dumps({"Statement": [EVERYTHING]}),
             },
             "ListAttachedRolePolicies": {"AttachedPolicies": []},
             "GetMetricStatistics": {"Datapoints": []},

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
+from tests.build import item
 from tests.processes import finish, read_until
 
-from .applying import JOB, SET, Applying, entry, item, undo_file, written
+from .applying import JOB, SET, Applying, entry, undo_file, written
 from .schemas import validate
 from .terminal import raw
 

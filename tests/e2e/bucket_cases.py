@@ -67,8 +67,6 @@ class Case:
     """Keys that cause none, and whose events no notification to the function carries."""
     says: str = ""
     """What the command prints."""
-    is_delivered: bool = True
-    """Whether the local server can deliver it: it compares filters with keys unencoded."""
     outcome: str = ""
     """``merged``, ``unchanged``, ``overlaps``, ``connected`` or ``moved``; see the test."""
 
@@ -138,10 +136,6 @@ _MERGED: Final = (
         options=("--events", "ObjectCreated:Put"),
         former=(queue("", "", "s3:ObjectCreated:Copy"),),
     ),
-    Case("an-equals-sign", (_entry("day=1"),), arriving=("day=1/a",), is_delivered=False),
-    Case("a-space", (_entry("a b"),), arriving=("a b/c",), is_delivered=False),
-    Case("a-plus", (_entry("a+b"),), arriving=("a+b/c",), is_delivered=False),
-    Case("unicode", (_entry("é"),), arriving=("é/ü",), is_delivered=False),
     Case(
         "lifecycle-and-tags",
         former=(queue("", "", "s3:LifecycleExpiration:*"), topic("", "", "s3:ObjectTagging:*")),

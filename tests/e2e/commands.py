@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -18,12 +18,13 @@ def start_command(
     *arguments: str | Path,
     folder: Path | str,
     environment: Mapping[str, str],
-    stdin: int = subprocess.DEVNULL,
+    stdin: int | None = subprocess.DEVNULL,
+    command: Sequence[str | Path] = (COMMAND,),
 ) -> subprocess.Popen[str]:
     """Start a command in a folder, as a user does."""
     with signals_received():
         return subprocess.Popen(
-            [COMMAND, *arguments],
+            [*command, *arguments],
             cwd=folder,
             env=os.environ | environment,
             stdin=stdin,
@@ -35,15 +36,11 @@ def start_command(
 
 def start(*arguments: str, folder: Path, **environment: str) -> subprocess.Popen[str]:
     """Start the demo or the local server, whose temporary files are in a folder."""
-    with signals_received():
-        return subprocess.Popen(
-            [sys.executable, "-m", "tools.local", *arguments],
-            cwd=CHECKOUT,
-            env=os.environ | {"TMPDIR": str(folder)} | environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+    variables = {"TMPDIR": str(folder)} | environment
+    local = (sys.executable, "-m", "tools.local")
+    return start_command(
+        *arguments, folder=CHECKOUT, environment=variables, stdin=None, command=local
+    )
 
 
 def running_in(folder: Path) -> list[str]:

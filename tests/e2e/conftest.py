@@ -21,7 +21,7 @@ from tests.processes import wait_until as wait_until  # noqa: PLC0414 - test_smo
 from tools.local.realm import Realm
 from tools.local.server import ACCESS_KEY, ACCOUNT, CHECKOUT, REGION, SECRET_KEY, LocalAws
 
-from .connections import Connections, policy
+from .connections import Connections, allow, policy
 
 REALM: Final = "e2e"
 JOB: Final = {"type": "exe", "worker": "core", "payload": "x", "enabled": True}
@@ -184,6 +184,19 @@ class Stack:
         self.aws.client("sqs").set_queue_attributes(
             QueueUrl=self.queue_url(name), Attributes={"Policy": text}
         )
+
+    def other_queue(self, name: str) -> str:
+        """Make a queue that all may send to and the function does not read; return its ARN."""
+        arn = f"arn:aws:sqs:{REGION}:{ACCOUNT}:{name}"
+        text = policy(allow("sqs:SendMessage", arn, Principal="*"))
+        self.aws.client("sqs").create_queue(QueueName=name, Attributes={"Policy": text})
+        return arn
+
+    def put_rule(self, name: str, pattern: Any, state: str = "ENABLED", **target: Any) -> None:
+        """Put a rule of EventBridge that invokes the function, or has another target."""
+        events, own = self.aws.client("events"), {"Arn": self.outputs["FunctionArn"]}
+        events.put_rule(Name=name, EventPattern=json.dumps(pattern), State=state)
+        events.put_targets(Rule=name, Targets=[{"Id": "s3trigger", **own, **target}])
 
     def waiting(self, url: str) -> int:
         """Count the messages of a queue: visible, in flight and delayed."""

@@ -283,16 +283,6 @@ def queue_without_redrive(name: str, **attributes: str) -> Plant:
     )
 
 
-def other_queue(patient: Patient) -> str:
-    """Make a queue that S3 may send to and the function does not read; return its ARN."""
-    arn = f"arn:aws:sqs:{ARN}:another-team"
-    statement = allow("sqs:SendMessage", arn, "s3")
-    patient.aws.client("sqs").create_queue(
-        QueueName="another-team", Attributes={"Policy": policy(statement)}
-    )
-    return arn
-
-
 def key(patient: Patient) -> str:
     """Encrypt the queue of a worker with a new key; return its id."""
     key_id: str = patient.aws.client("kms").create_key()["KeyMetadata"]["KeyId"]
@@ -374,7 +364,7 @@ def notifying(*notes: Note, **more: Any) -> Plant:
         arns = {
             "ours": patient.outputs["FunctionArn"],
             "intake": patient.outputs["IntakeQueueArn"],
-            "queue": other_queue(patient),
+            "queue": patient.other_queue("another-team"),
         }
         patient.notify(patient.bucket, **notifications(notes, arns), **more)
 
@@ -447,9 +437,8 @@ def subscription_filter(patient: Patient) -> None:
 
 def another_subscriber(patient: Patient) -> None:
     """Subscribe another team's queue to the topic, and notify the function as well."""
-    patient.aws.client("sns").subscribe(
-        TopicArn=patient.topic, Protocol="sqs", Endpoint=other_queue(patient)
-    )
+    queue = patient.other_queue("another-team")
+    patient.aws.client("sns").subscribe(TopicArn=patient.topic, Protocol="sqs", Endpoint=queue)
     to_topic = {"TopicArn": patient.topic, "Events": [CREATED]}
     notifying(ours(), TopicConfigurations=[to_topic])(patient)
 
@@ -473,6 +462,8 @@ def connected(by: str, after: Plant) -> Plant:
 
 # --- The faults -----------------------------------------------------------------------------
 
+RULE_B: Final = rule("{p.rule}-b")
+OF_RULES: Final = entry(if_event_type="ObjectCreated:PutObject")
 QUIET: Final = {"LogFormat": "JSON", "ApplicationLogLevel": "FATAL"}
 SHORT: Final = ("MessageRetentionPeriod", "345600")
 ELSEWHERE: Final = {"StringEquals": {"aws:RequestedRegion": "eu-west-1"}}
@@ -568,28 +559,20 @@ FAULTS: Final = (
     Fault("bucket-missing", lambda p: p.trigger(f"{p.bucket}-typo", f"{p.bucket}x")),
     Fault("bucket-not-connected", Patient.unnotify, "nothing"),
     Fault("bucket-not-connected", notifying(by_others()), "beside-another"),
-    Fault(
-        "bucket-not-connected",
-        both(Patient.unnotify, entry(if_event_type="ObjectCreated:PutObject")),
-        "types-of-eventbridge",
-    ),
+    Fault("bucket-not-connected", both(Patient.unnotify, OF_RULES), "types-of-eventbridge"),
     Fault("bucket-not-connected", connected("s3", Patient.unnotify), "connected-before"),
     by_rule("bucket-not-connected", connected("eventbridge", Patient.unnotify), "rules-before"),
     by_rule("bucket-not-connected", Patient.unnotify, "eventbridge-off"),
     by_rule("bucket-not-connected", notifying(by_others()), "eventbridge-off-beside-another"),
     Fault("bucket-connected-twice", notifying(ours(), by_intake(PUT)), "by-s3"),
-    by_rule("bucket-connected-twice", rule("{p.rule}-b"), "by-two-rules"),
+    by_rule("bucket-connected-twice", RULE_B, "by-two-rules"),
     Fault(
         "bucket-connected-twice",
         notifying(ours(CREATED, REMOVED), by_intake(CREATED, REMOVED)),
         "with-deletions",
         deletions=1,
     ),
-    by_rule(
-        "bucket-connected-twice",
-        connected("eventbridge", rule("{p.rule}-b")),
-        "by-a-rule-of-ours",
-    ),
+    by_rule("bucket-connected-twice", connected("eventbridge", RULE_B), "by-a-rule-of-ours"),
     by_rule("bucket-connected-twice", notifying(by_intake(CREATED), **ON), "by-intake-and-rule"),
     by_rule("bucket-connected-twice", notifying(ours(), **ON), "by-a-rule"),
     by_topic(
@@ -624,16 +607,11 @@ FAULTS: Final = (
     Fault(
         "trigger-unreachable", both(notifying(ours(prefix="out/")), entry(prefix="in")), "prefix"
     ),
-    Fault(
-        "trigger-unreachable",
-        entry(if_event_type="ObjectCreated:PutObject"),
-        "type-of-eventbridge",
-        route="sqs",
-    ),
+    Fault("trigger-unreachable", OF_RULES, "type-of-eventbridge", route="sqs"),
     by_rule("trigger-unreachable", entry(if_event_type="ObjectCreated:Put"), "type-of-s3"),
     by_rule("rule-disabled", disabled()),
     by_rule("rule-disabled", both(disabled(), notifying(ours(), **ON)), "and-connected"),
-    by_rule("rule-disabled", both(rule("{p.rule}-b"), disabled(), disabled("{p.rule}-b")), "two"),
+    by_rule("rule-disabled", both(RULE_B, disabled(), disabled("{p.rule}-b")), "two"),
     by_rule(
         "rule-disabled",
         both(disabled(), notifying(ours(prefix="in/"), **ON)),

@@ -26,7 +26,7 @@ from lava_s3trigger.cli.doctor.registry import CHECKS
 from tests.cli.terminal import raw
 from tests.processes import wait_until
 from tools import pages
-from tools.local.server import ACCOUNT, CHECKOUT, REGION, LocalAws
+from tools.local.server import ACCOUNT, REGION, LocalAws
 
 from .conftest import JOB, deploy, make_user
 from .connections import allow
@@ -309,15 +309,6 @@ def test_what_may_not_be_read_is_not_taken_for_good(patient: Patient) -> None:
     checks = {each["check"] for each in found["unreadable"]}
     assert checks == {"queue-policy", "role-permissions", "role-wide"}
     assert {each["action"] for each in found["unreadable"]} == {"iam:ListRolePolicies"}
-
-
-def test_the_policy_of_the_docs_is_enough(patient: Patient) -> None:
-    text = (CHECKOUT / "docs" / "doctor.md").read_text()
-    [statement] = json.loads(text.partition("```json\n")[2].partition("```")[0])["Statement"]
-
-    found = patient.found(**user(patient, "reader-of-docs", statement["Action"]))
-
-    assert found["unreadable"] == []
 
 
 @pytest.mark.parametrize("name", CHECKS)
