@@ -41,7 +41,6 @@ def written(fields: dict[str, Any], set_name: str = "orders") -> Any:
 
 
 def undo_file(errors: str) -> str:
-    """Return the name of the file that a run saved."""
     [command] = [each for each in errors.splitlines() if "--undo" in each]
     words = shlex.split(command)
     assert words[-1].startswith("--endpoint-url=")  # it goes to the same place
@@ -84,13 +83,11 @@ class Applying:
         return ["--realm", self.realm.name, "--region", REGION, "--endpoint-url", self.endpoint]
 
     def run(self, *arguments: str, status: int | None = None) -> Ran:
-        """Run the command; fail if it does not end with a status."""
         ran = self.line("apply", *arguments, *self.where)
         assert status in (None, ran.status), ran.errors + ran.output
         return ran
 
     def start(self, *arguments: str, **options: Any) -> subprocess.Popen[str]:
-        """Start the command in a process of its own."""
         environment = os.environ | {
             "AWS_ACCESS_KEY_ID": ACCESS_KEY,
             "AWS_SECRET_ACCESS_KEY": SECRET_KEY,

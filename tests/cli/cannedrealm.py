@@ -33,20 +33,17 @@ def arn(service: str, resource: str) -> str:
 
 
 def queue_policy(*services: str) -> str:
-    """Return the policy of a queue that lets services send."""
     statement = {"Effect": "Allow", "Action": "sqs:SendMessage", "Resource": "*"}
     principals = [{"Service": f"{service}.amazonaws.com"} for service in services]
     return json.dumps({"Statement": [{**statement, "Principal": each} for each in principals]})
 
 
 def trigger(trigger_id: str, **fields: Any) -> dict[str, Any]:
-    """Return an item of the table of triggers."""
     entry = build.trigger_entry(trigger_id, f"{trigger_id}-in", description="d", owner="o")
     return build.item(entry, fields)
 
 
 def job(job_id: str = "load", worker: str = "core") -> dict[str, Any]:
-    """Return an item of the table of jobs."""
     return build.item(build.job_entry(job_id, worker, type="exe", description="d", owner="o"))
 
 

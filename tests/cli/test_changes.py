@@ -89,12 +89,10 @@ class World:
 
 
 def made(kind: Any, entry: Plain) -> Entry:
-    """Return an entry of plain values."""
     return Entry(kind, {name: attribute_of(value) for name, value in entry.items()}, "here")
 
 
 def jobs_of(event: Plain) -> list[str]:
-    """Return the jobs that are dispatched."""
     return [
         job["job_id"]
         for trigger in event["triggers"]

@@ -60,7 +60,6 @@ def only(name: str, change: Change, realm: CannedRealm | None = None) -> Finding
 
 
 def words(finding: Finding) -> list[list[str]]:
-    """Return the words of the commands of a finding."""
     return [shlex.split(line) for line in finding.command.splitlines()]
 
 

@@ -73,7 +73,6 @@ def add_writes(endpoint: Endpoint, units: WriteUnits | None = None) -> None:
 
 
 def _require(request: Request, item: Item | None) -> None:
-    """Refuse a write whose condition does not hold."""
     names, values = request["ExpressionAttributeNames"], request.get("ExpressionAttributeValues")
     for part in request["ConditionExpression"].split(" AND "):
         if not _holds(part, names, values or {}, item or {}):

@@ -39,7 +39,6 @@ class Note:
 
 
 def notifications(notes: tuple[Note, ...], arns: dict[str, str]) -> dict[str, Any]:
-    """Return the configuration of a bucket that has some notifications."""
     found: dict[str, Any] = {}
     for number, each in enumerate(notes):
         found.setdefault(each.kind, []).append(each.as_json(arns, number))

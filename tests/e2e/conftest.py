@@ -73,7 +73,6 @@ class Stack:
             self.invoke({"Event": "s3:TestEvent"})
 
     def set_redrive(self, *, enabled: bool) -> None:
-        """Enable or disable the mapping from the dead-letter queue to the function."""
         self.aws.client("lambda").update_event_source_mapping(
             UUID=self.outputs["RedriveMappingId"], Enabled=enabled
         )
@@ -89,7 +88,6 @@ class Stack:
 
     @contextlib.contextmanager
     def with_variables(self, **changes: str) -> Iterator[None]:
-        """Change environment variables of the function for a while."""
         before = self.set_variables(**changes)
         try:
             yield
@@ -97,7 +95,6 @@ class Stack:
             self.set_variables(**{**dict.fromkeys(changes), **before})
 
     def role_statements(self) -> list[Any]:
-        """Return the statements of the policy of the function's role."""
         own = {"RoleName": self.role, "PolicyName": "s3trigger"}
         found: list[Any] = self.aws.client("iam").get_role_policy(**own)["PolicyDocument"][
             "Statement"
@@ -110,7 +107,6 @@ class Stack:
         )
 
     def permissions(self) -> list[Any]:
-        """Return the statements of the policy of the function."""
         text = self.aws.client("lambda").get_policy(FunctionName=self.function)["Policy"]
         found: list[Any] = json.loads(text)["Statement"]
         return found
@@ -142,13 +138,11 @@ class Stack:
             )
 
     def notify(self, bucket: str, **configuration: Any) -> None:
-        """Put the notifications of a bucket."""
         self.aws.client("s3").put_bucket_notification_configuration(
             Bucket=bucket, NotificationConfiguration=configuration
         )
 
     def notifications(self, bucket: str) -> dict[str, Any]:
-        """Return the notifications of a bucket."""
         answer = self.aws.client("s3").get_bucket_notification_configuration(Bucket=bucket)
         return {name: value for name, value in answer.items() if name != "ResponseMetadata"}
 

@@ -60,7 +60,6 @@ class Patient(Stack):
         return CommandLine(["doctor"], self.environment | credentials)(*arguments)
 
     def found(self, *arguments: str, **credentials: str) -> dict[str, Any]:
-        """Return the JSON of the command."""
         found: dict[str, Any] = self.doctor("--format", "json", *arguments, **credentials).json()
         return found
 
@@ -93,7 +92,6 @@ class Patient(Stack):
         return dict(mapping)
 
     def unnotify(self) -> None:
-        """Take away the notifications of the fault's bucket."""
         self.notify(self.bucket)
 
     def connect_by(self, route: str) -> None:
@@ -103,7 +101,6 @@ class Patient(Stack):
         getattr(connections, f"by_{route}")(self.bucket, *more)
 
     def remove_bucket(self) -> None:
-        """Remove the fault's bucket, its entries, rules and topic."""
         client = self.aws.client
         table, key = self.table("s3triggers"), "trigger_id"
         for item in client("dynamodb").scan(TableName=table)["Items"]:
@@ -219,7 +216,6 @@ def permitted_only(service: str, arn: str) -> Plant:
 
 
 def statements(changed: Callable[[list[Any]], list[Any]]) -> Plant:
-    """Return what changes the statements of the policy of the function's role."""
     return lambda patient: patient.put_role_policy(changed(patient.role_statements()))
 
 
@@ -256,8 +252,6 @@ def of_mapping(queue: str, operation: str = "update_event_source_mapping", **cha
 
 
 def redrive_policy(target: str, receives: int) -> Plant:
-    """Return what has the intake queue move messages to a queue, after some tries."""
-
     def plant(patient: Patient) -> None:
         arn = f"arn:aws:sqs:{ARN}:{patient.named(target)}"
         redrive = {"deadLetterTargetArn": arn, "maxReceiveCount": receives}
@@ -267,7 +261,6 @@ def redrive_policy(target: str, receives: int) -> Plant:
 
 
 def queue_without_redrive(name: str, **attributes: str) -> Plant:
-    """Return what makes a queue that the function reads, without a dead-letter queue."""
     return both(
         api(
             "sqs",
@@ -323,7 +316,6 @@ def delete_table(kind: str) -> Plant:
 
 
 def no_index(**billing: Any) -> Plant:
-    """Return what makes the table of triggers again, without its index."""
     return both(
         delete_table("s3triggers"),
         api(
@@ -449,8 +441,6 @@ def topic_policy(*statements: dict[str, Any]) -> Plant:
 
 
 def connected(by: str, after: Plant) -> Plant:
-    """Return what connects the fault's bucket by the command first."""
-
     def plant(patient: Patient) -> None:
         line = CommandLine(["connect"], patient.environment)
         ran = line(patient.bucket, "--yes", "--move", "--wait", "0", "--by", by)

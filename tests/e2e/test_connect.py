@@ -74,7 +74,6 @@ class World:
         self.stack.trigger("connect-fence", FENCE, parameters={"key": "{{ key }}"})
 
     def run(self, *arguments: str, status: int | None = None) -> Any:
-        """Run a command; fail if it does not end with a status."""
         ran = self.line(*arguments)
         assert status in (None, ran.status), ran.errors + ran.output
         return ran

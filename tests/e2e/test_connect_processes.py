@@ -91,7 +91,6 @@ class Person:
         return self.stack.notifications(BUCKET)
 
     def arrives(self, key: str) -> None:
-        """Put an object, and wait for its dispatch."""
         self.stack.realm.receive("core")
         self.stack.put(BUCKET, key)
         wait_until(lambda: self.stack.realm.receive("core"), f"a dispatch for {key}")

@@ -284,7 +284,6 @@ ODD_ACTION: Final = "lambda:PutFunctionConcurrency"
 
 
 def user(patient: Patient, name: str, actions: list[str]) -> dict[str, str]:
-    """Create a user who may do so much; return its credentials."""
     statements = [allow([*actions, ODD_ACTION], "*")] if actions else []
     return make_user(patient.aws, name, statements)
 

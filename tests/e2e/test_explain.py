@@ -107,7 +107,6 @@ class Case:
 
     @property
     def times(self) -> int:
-        """How often it arrives."""
         return self.routes if self.excluded is None else 0
 
 
@@ -116,7 +115,6 @@ OF_EVENTBRIDGE: Final = {"if_event_type": "ObjectCreated:PutObject"}
 
 
 def of_object(**tests: list[Any]) -> Json:
-    """Return the pattern that tests an object."""
     return {"detail": {"object": tests}}
 
 
@@ -164,7 +162,6 @@ ROUTES: Final = {
 
 
 def explained(line: CommandLine, uri: str, *arguments: str) -> tuple[int, Json]:
-    """Return exit status and the event of what `explain` prints."""
     ran = line.json("explain", uri, *arguments)
     [event] = ran.json()["events"]
     return ran.status, event
@@ -179,7 +176,6 @@ def exclusion(line: CommandLine, bucket: str) -> str:
 
 
 def connect(stack: Stack, bucket: str, notify: Notify, **entry: Any) -> None:
-    """Make a bucket with an entry, and connect it."""
     stack.trigger(bucket, bucket, **entry)
     stack.aws.client("s3").create_bucket(Bucket=bucket)
     stack.notify(bucket, **notify(stack, bucket))
@@ -378,7 +374,6 @@ The server asks for PutFunctionConcurrency in place of GetFunctionConcurrency.
 
 @pytest.fixture(scope="module")
 def _read(stack: Stack) -> None:
-    """A bucket by EventBridge, with an entry and an object."""
     connect(stack, "explain-read", by_rule())
     stack.put("explain-read", KEY)
     stack.dispatches("core", 1)
