@@ -92,17 +92,19 @@ class CannedRealm(Aws):
             **self.environment,
         }
         bucket = {"QueueConfigurations": [{"QueueArn": arn("sqs", INTAKE), "Events": []}]}
-        topic = arn("sns", "topic")
-        rule, target = arn("events", "rule/lava.prod.in"), arn("sqs", INTAKE)
+        topic, target = arn("sns", "topic"), arn("sqs", INTAKE)
+        subscription = {"SubscriptionArn": f"{topic}:1", "TopicArn": topic, "Endpoint": target}
         dead_letters = arn("sqs", f"{FUNCTION}-dlq")
+        redrive = {"RedrivePolicy": json.dumps({"deadLetterTargetArn": dead_letters})}
+        rule = {"Name": "lava.prod.in", "Arn": arn("events", "rule/lava.prod.in")}
+        of_rule = {"Id": "q", "Arn": target, "DeadLetterConfig": {"Arn": dead_letters}}
+        mappings = [
+            _mapping(INTAKE, MaximumBatchingWindowInSeconds=30),
+            _mapping(f"{FUNCTION}-dlq"),
+        ]
         self.answers = {
             "GetFunctionConfiguration": lambda _: self._configuration(),
-            "ListEventSourceMappings": {
-                "EventSourceMappings": [
-                    _mapping(INTAKE, MaximumBatchingWindowInSeconds=30),
-                    _mapping(f"{FUNCTION}-dlq"),
-                ]
-            },
+            "ListEventSourceMappings": {"EventSourceMappings": mappings},
             "GetFunctionConcurrency": {},
             "GetQueueUrl": self._queue_url,
             "GetQueueAttributes": self._attributes,
@@ -110,18 +112,10 @@ class CannedRealm(Aws):
                 "Items": self.triggers if asked["TableName"].endswith("s3triggers") else self.jobs
             },
             "GetBucketNotificationConfiguration": bucket,
-            "ListSubscriptions": {
-                "Subscriptions": [
-                    {"SubscriptionArn": f"{topic}:1", "TopicArn": topic, "Endpoint": target}
-                ]
-            },
-            "GetSubscriptionAttributes": {
-                "Attributes": {"RedrivePolicy": json.dumps({"deadLetterTargetArn": dead_letters})}
-            },
-            "ListRules": {"Rules": [{"Name": "lava.prod.in", "Arn": rule}]},
-            "ListTargetsByRule": {
-                "Targets": [{"Id": "q", "Arn": target, "DeadLetterConfig": {"Arn": dead_letters}}]
-            },
+            "ListSubscriptions": {"Subscriptions": [subscription]},
+            "GetSubscriptionAttributes": {"Attributes": redrive},
+            "ListRules": {"Rules": [rule]},
+            "ListTargetsByRule": {"Targets": [of_rule]},
             "ListRolePolicies": {"PolicyNames": ["s3trigger"]},
             "GetRolePolicy": {
                 "RoleName": FUNCTION,

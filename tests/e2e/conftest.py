@@ -94,6 +94,16 @@ class Stack:
         finally:
             self.set_variables(**{**dict.fromkeys(changes), **before})
 
+    @contextlib.contextmanager
+    def stopped(self) -> Iterator[None]:
+        """Have Lambda not run the function for a while."""
+        client, name = self.aws.client("lambda"), {"FunctionName": self.function}
+        client.put_function_concurrency(**name, ReservedConcurrentExecutions=0)
+        try:
+            yield
+        finally:
+            client.delete_function_concurrency(**name)
+
     def role_statements(self) -> list[Any]:
         own = {"RoleName": self.role, "PolicyName": "s3trigger"}
         found: list[Any] = self.aws.client("iam").get_role_policy(**own)["PolicyDocument"][

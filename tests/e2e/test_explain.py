@@ -310,29 +310,18 @@ class TestFunction:
             "observes": ({"S3TRIGGER_MODE": "observe"}, {}, "it only observes"),
             "does not start": ({"S3TRIGGER_CACHE_TTL": "soon"}, {}, "it cannot start"),
             "shorter delays": ({"SQS_MAX_DELAY_MINS": "5"}, {"delay": "10m"}, "from 0 to 5 min"),
+            "does not run": (None, {}, "its reserved concurrency is 0"),
         },
     )
     def test_what_it_does_not_dispatch(
-        self, stack: Stack, line: CommandLine, variables: Json, entry: Json, said: str
+        self, stack: Stack, line: CommandLine, variables: Json | None, entry: Json, said: str
     ) -> None:
         bucket = f"explain-function-{len(said)}"
         connect(stack, bucket, by_function(), **entry)
         assert line("explain", f"s3://{bucket}/{KEY}").status == 0
-        with stack.with_variables(**variables):
+        with stack.stopped() if variables is None else stack.with_variables(**variables):
             ran = line("explain", f"s3://{bucket}/{KEY}")
         assert (ran.status, said in ran.output) == (1, True), ran.output
-
-    def test_a_function_that_lambda_does_not_run(self, stack: Stack, line: CommandLine) -> None:
-        bucket, client = "explain-stopped", stack.aws.client("lambda")
-        name = {"FunctionName": stack.function}
-        connect(stack, bucket, by_function())
-        assert line("explain", f"s3://{bucket}/{KEY}").status == 0
-        client.put_function_concurrency(**name, ReservedConcurrentExecutions=0)
-        try:
-            ran = line("explain", f"s3://{bucket}/{KEY}")
-        finally:
-            client.delete_function_concurrency(**name)
-        assert (ran.status, "its reserved concurrency is 0" in ran.output) == (1, True), ran.output
 
     def test_of_a_payload_the_connection_is_not_judged(
         self, stack: Stack, line: CommandLine
