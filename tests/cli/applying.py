@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 from lava_s3trigger.aws.attributes import value_of
 from lava_s3trigger.cli.apply.difference import Change, is_same, item_of
 from lava_s3trigger.cli.apply.write import Table
-from lava_s3trigger.cli.entries.dynamodb import attribute_of, canonical
+from lava_s3trigger.cli.entries.dynamodb import canonical
 from lava_s3trigger.cli.entries.load import load_texts
-from tests.build import job_entry
+from tests.build import item, job_entry, trigger_entry
 from tests.processes import signals_received
 from tools.local.realm import Realm
 from tools.local.server import ACCESS_KEY, REGION, SECRET_KEY
@@ -32,21 +32,7 @@ JOB: Final = job_entry()
 
 def entry(trigger_id: str, prefix: str = "in", **fields: Any) -> dict[str, Any]:
     """Return an entry in which `check` finds nothing."""
-    return {
-        "trigger_id": trigger_id,
-        "description": "d",
-        "owner": "o",
-        "bucket": "my-bucket",
-        "prefix": prefix,
-        "enabled": True,
-        "job_id": "load",
-        **fields,
-    }
-
-
-def item(fields: dict[str, Any]) -> dict[str, Any]:
-    """Return the item of an entry."""
-    return {name: attribute_of(value) for name, value in fields.items()}
+    return trigger_entry(trigger_id, prefix, **{"description": "d", "owner": "o", **fields})
 
 
 def written(fields: dict[str, Any], set_name: str = "orders") -> Any:
@@ -55,7 +41,6 @@ def written(fields: dict[str, Any], set_name: str = "orders") -> Any:
 
 
 def undo_file(errors: str) -> str:
-    """Return the name of the file that a run saved."""
     [command] = [each for each in errors.splitlines() if "--undo" in each]
     words = shlex.split(command)
     assert words[-1].startswith("--endpoint-url=")  # it goes to the same place
@@ -98,13 +83,11 @@ class Applying:
         return ["--realm", self.realm.name, "--region", REGION, "--endpoint-url", self.endpoint]
 
     def run(self, *arguments: str, status: int | None = None) -> Ran:
-        """Run the command; fail if it does not end with a status."""
         ran = self.line("apply", *arguments, *self.where)
         assert status in (None, ran.status), ran.errors + ran.output
         return ran
 
     def start(self, *arguments: str, **options: Any) -> subprocess.Popen[str]:
-        """Start the command in a process of its own."""
         environment = os.environ | {
             "AWS_ACCESS_KEY_ID": ACCESS_KEY,
             "AWS_SECRET_ACCESS_KEY": SECRET_KEY,

@@ -8,8 +8,9 @@ from __future__ import annotations
 import copy
 import json
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from botocore import xform_name
 from botocore.exceptions import ClientError
@@ -17,15 +18,14 @@ from botocore.handlers import parse_get_bucket_location
 from botocore.stub import Stubber
 
 from lava_s3trigger.cli.deployed.aws import Aws
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from tests import build
 
 REGION: Final = "us-east-1"
 ACCOUNT: Final = "123456789012"
 FUNCTION: Final = "lava-prod-s3trigger"
 INTAKE: Final = f"{FUNCTION}-intake"
 ROLE: Final = f"arn:aws:iam::{ACCOUNT}:role/{FUNCTION}"
+EVERYTHING: Final = {"Effect": "Allow", "Action": "*", "Resource": "*"}
 
 
 def arn(service: str, resource: str) -> str:
@@ -33,33 +33,18 @@ def arn(service: str, resource: str) -> str:
 
 
 def queue_policy(*services: str) -> str:
-    """Return the policy of a queue that lets services send."""
     statement = {"Effect": "Allow", "Action": "sqs:SendMessage", "Resource": "*"}
     principals = [{"Service": f"{service}.amazonaws.com"} for service in services]
     return json.dumps({"Statement": [{**statement, "Principal": each} for each in principals]})
 
 
-def _string(**values: str) -> dict[str, dict[str, str]]:
-    return {name: {"S": value} for name, value in values.items()}
-
-
 def trigger(trigger_id: str, **fields: Any) -> dict[str, Any]:
-    """Return an item of the table of triggers."""
-    item = _string(
-        trigger_id=trigger_id,
-        bucket="my-bucket",
-        prefix=f"{trigger_id}-in",
-        job_id="load",
-        description="d",
-        owner="o",
-    )
-    return {**item, "enabled": {"BOOL": True}, **fields}
+    entry = build.trigger_entry(trigger_id, f"{trigger_id}-in", description="d", owner="o")
+    return build.item(entry, fields)
 
 
 def job(job_id: str = "load", worker: str = "core") -> dict[str, Any]:
-    """Return an item of the table of jobs."""
-    item = _string(job_id=job_id, worker=worker, type="exe", payload="p", description="d")
-    return {**item, "enabled": {"BOOL": True}, "owner": {"S": "o"}}
+    return build.item(build.job_entry(job_id, worker, type="exe", description="d", owner="o"))
 
 
 def _queues() -> dict[str, dict[str, str]]:
@@ -107,17 +92,19 @@ class CannedRealm(Aws):
             **self.environment,
         }
         bucket = {"QueueConfigurations": [{"QueueArn": arn("sqs", INTAKE), "Events": []}]}
-        topic = arn("sns", "topic")
-        rule, target = arn("events", "rule/lava.prod.in"), arn("sqs", INTAKE)
+        topic, target = arn("sns", "topic"), arn("sqs", INTAKE)
+        subscription = {"SubscriptionArn": f"{topic}:1", "TopicArn": topic, "Endpoint": target}
         dead_letters = arn("sqs", f"{FUNCTION}-dlq")
+        redrive = {"RedrivePolicy": json.dumps({"deadLetterTargetArn": dead_letters})}
+        rule = {"Name": "lava.prod.in", "Arn": arn("events", "rule/lava.prod.in")}
+        of_rule = {"Id": "q", "Arn": target, "DeadLetterConfig": {"Arn": dead_letters}}
+        mappings = [
+            _mapping(INTAKE, MaximumBatchingWindowInSeconds=30),
+            _mapping(f"{FUNCTION}-dlq"),
+        ]
         self.answers = {
             "GetFunctionConfiguration": lambda _: self._configuration(),
-            "ListEventSourceMappings": {
-                "EventSourceMappings": [
-                    _mapping(INTAKE, MaximumBatchingWindowInSeconds=30),
-                    _mapping(f"{FUNCTION}-dlq"),
-                ]
-            },
+            "ListEventSourceMappings": {"EventSourceMappings": mappings},
             "GetFunctionConcurrency": {},
             "GetQueueUrl": self._queue_url,
             "GetQueueAttributes": self._attributes,
@@ -125,24 +112,15 @@ class CannedRealm(Aws):
                 "Items": self.triggers if asked["TableName"].endswith("s3triggers") else self.jobs
             },
             "GetBucketNotificationConfiguration": bucket,
-            "ListSubscriptions": {
-                "Subscriptions": [
-                    {"SubscriptionArn": f"{topic}:1", "TopicArn": topic, "Endpoint": target}
-                ]
-            },
-            "GetSubscriptionAttributes": {
-                "Attributes": {"RedrivePolicy": json.dumps({"deadLetterTargetArn": dead_letters})}
-            },
-            "ListRules": {"Rules": [{"Name": "lava.prod.in", "Arn": rule}]},
-            "ListTargetsByRule": {
-                "Targets": [{"Id": "q", "Arn": target, "DeadLetterConfig": {"Arn": dead_letters}}]
-            },
+            "ListSubscriptions": {"Subscriptions": [subscription]},
+            "GetSubscriptionAttributes": {"Attributes": redrive},
+            "ListRules": {"Rules": [rule]},
+            "ListTargetsByRule": {"Targets": [of_rule]},
             "ListRolePolicies": {"PolicyNames": ["s3trigger"]},
             "GetRolePolicy": {
                 "RoleName": FUNCTION,
                 "PolicyName": "s3trigger",
-                "PolicyDocument": '{"Statement": [{"Effect": "Allow", "Action": "*",'
-                ' "Resource": "*"}]}',
+                "PolicyDocument": json.dumps({"Statement": [EVERYTHING]}),
             },
             "ListAttachedRolePolicies": {"AttachedPolicies": []},
             "GetMetricStatistics": {"Datapoints": []},

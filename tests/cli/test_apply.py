@@ -5,13 +5,15 @@ import os
 import pty
 import signal
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
+from tests.build import item
 from tests.processes import finish, read_until
+from tests.tables import cases
 
-from .applying import JOB, SET, Applying, entry, item, undo_file, written
+from .applying import JOB, SET, Applying, entry, undo_file, written
 from .schemas import validate
 from .terminal import raw
 
@@ -70,8 +72,8 @@ class TestWriting:
     def test_custom_fields_that_are_only_for_files_are_not_written(
         self, applying: Applying
     ) -> None:
-        case = {"key": "in/a.csv", "expect": [{"job_id": "load"}]}
-        own = {"x-tests": [case], "x-lint-ignore": ["LT999"], "x-ticket": "T-1"}
+        case = expecting("in/a.csv", [{"job_id": "load"}])
+        own = {**case, "x-lint-ignore": ["LT999"], "x-ticket": "T-1"}
         applying.applied(entry("a") | own)
 
         assert applying.items() == {"a": written(entry("a") | {"x-ticket": "T-1"})}
@@ -117,7 +119,6 @@ class TestWriting:
     )
     def test_wrong_usage(self, applying: Applying, arguments: list[str], said: str) -> None:
         applying.write(entry("a"))
-
         words = (each.replace("ENTRIES", applying.entries) for each in arguments)
 
         ran = applying.run(*words, status=2)
@@ -178,14 +179,6 @@ class TestSets:
         assert "(x-lava-chk)" in ran.output
         assert applying.items() == before
 
-    def test_a_file_that_names_another_set_is_refused(self, applying: Applying) -> None:
-        applying.write(entry("a") | {SET: "theirs"})
-
-        ran = applying.apply(status=1)
-
-        assert "says that it is of the set" in ran.output
-        assert applying.items() == {}
-
     def test_prune_deletes_entries_of_the_set_that_the_files_lack(self, applying: Applying) -> None:
         entries = [entry(f"t{number}") for number in range(6)]
         applying.put(entry("theirs") | {SET: "theirs"}, entry("nobodys"))
@@ -222,6 +215,13 @@ class TestSets:
         assert len(applying.items()) == 6
 
 
+ONE_FAILED: Final = "1 case: 0 passed, 1 failed"
+
+
+def expecting(key: str, expected: Any) -> dict[str, Any]:
+    return {"x-tests": [{"key": key, "expect": expected}]}
+
+
 class TestChecks:
     """`check`, `test` and `plan` come first, on the table with the set replaced."""
 
@@ -241,21 +241,25 @@ class TestChecks:
         assert applying.items() == {}
         applying.apply(status=0)
 
-    def test_a_failed_case_refuses(self, applying: Applying) -> None:
-        case = {"key": "in/a.csv", "expect": "nothing"}
-        applying.write(entry("a") | {"x-tests": [case]})
+    @cases(
+        ("own", "said"),
+        {
+            "of another set": ({SET: "theirs"}, "says that it is of the set"),
+            "with a case that fails": (expecting("in/a.csv", "nothing"), ONE_FAILED),
+            "with a case that the entries of others fail": (
+                expecting("in/deep/a.csv", [{"job_id": "load"}]),
+                ONE_FAILED,
+            ),
+        },
+    )
+    def test_a_file_is_refused(self, applying: Applying, own: dict[str, Any], said: str) -> None:
+        applying.put(entry("theirs", prefix="in/deep", enabled=False) | {SET: "theirs"})
+        applying.write(entry("a") | own)
 
         ran = applying.apply(status=1)
 
-        assert "1 case: 0 passed, 1 failed" in ran.output
-        assert applying.items() == {}
-
-    def test_cases_are_decided_with_the_entries_of_others(self, applying: Applying) -> None:
-        applying.put(entry("theirs", prefix="in/deep", enabled=False) | {SET: "theirs"})
-        case = {"key": "in/deep/a.csv", "expect": [{"job_id": "load"}]}
-        applying.write(entry("a") | {"x-tests": [case]})
-
-        applying.apply(status=1)
+        assert said in ran.output
+        assert applying.items().keys() == {"theirs"}
 
     def test_entries_of_others_that_are_hidden_and_freed_are_shown(
         self, applying: Applying
@@ -388,7 +392,6 @@ class TestUndo:
 
 
 def enabled(applying: Applying) -> set[str]:
-    """Return the ids of the entries that are enabled."""
     return {name for name, each in applying.items().items() if each[1]["enabled"][1]}
 
 

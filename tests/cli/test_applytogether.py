@@ -66,7 +66,6 @@ def as_written(side: Side) -> dict[str, Any]:
 
 
 def saved_files(folder: Path) -> list[Path]:
-    """Return the files that were saved, the newest first."""
     found = list((folder / "state" / "lava-s3trigger").glob("apply-*.json"))
     return sorted(found, key=lambda each: re.findall(r"-(\d{8}T[\d.]+Z)", each.name), reverse=True)
 

@@ -13,12 +13,13 @@ from lava_s3trigger.cli.apply.write import Capacity, Table, condition, item_byte
 from lava_s3trigger.cli.deployed.aws import Aws
 from lava_s3trigger.cli.errors import CommandError
 from tests.aws_in_memory import DENIED, LOST_REPLY, REGION, SERVER_ERROR, Endpoint
+from tests.build import item
 from tests.clock import Clock
 from tests.examples import examples
 from tools.local.realm import Realm
 from tools.local.server import LocalAws
 
-from .applying import SET, entry, item, items, write_and_change
+from .applying import SET, entry, items, write_and_change
 from .commandline import CommandLine
 from .writes import WriteUnits, add_writes
 

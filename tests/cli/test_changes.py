@@ -17,6 +17,7 @@ from lava_s3trigger.cli.entries.source import RealmEntries
 from lava_s3trigger.cli.explain.changes import MAX_TRIALS
 from lava_s3trigger.cli.explain.run import explained
 from lava_s3trigger.cli.objects.uri import s3_record
+from tests.tables import cases
 
 CASES: Final = YAML(typ="safe").load((Path(__file__).parent / "changes.yaml").read_text())
 Plain = dict[str, Any]
@@ -88,18 +89,21 @@ class World:
 
 
 def made(kind: Any, entry: Plain) -> Entry:
-    """Return an entry of plain values."""
     return Entry(kind, {name: attribute_of(value) for name, value in entry.items()}, "here")
 
 
 def jobs_of(event: Plain) -> list[str]:
-    """Return the jobs that are dispatched."""
     return [
         job["job_id"]
         for trigger in event["triggers"]
         for job in trigger["jobs"]
         if job["outcome"] == "dispatched"
     ]
+
+
+def beside(**fields: Any) -> Plain:
+    """Return another entry, of another job."""
+    return {"trigger_id": "u", "job_id": "report", **fields}
 
 
 class TestOffered:
@@ -112,16 +116,14 @@ class TestOffered:
     def test_the_change_that_mends_it(self, case: Plain) -> None:
         world = World.of(case)
         before = world.explain()
-        offered = [(each["trigger_id"], each["change"]) for each in before["changes"]]
-
-        assert (case.get("of", "t"), case["change"]) in offered
+        change = (case.get("of", "t"), case["change"])
 
         [dispatches] = [
             each["dispatches"]
             for each in before["changes"]
-            if (each["trigger_id"], each["change"]) == (case.get("of", "t"), case["change"])
+            if (each["trigger_id"], each["change"]) == change
         ]
-        world.apply(case.get("of", "t"), case["change"])
+        world.apply(*change)
         after = jobs_of(world.explain())
         assert dispatches
         assert sorted(after) == sorted([*jobs_of(before), *dispatches])
@@ -137,75 +139,53 @@ class TestOffered:
                 assert after.count(job_id) > before.count(job_id), change
 
 
-class TestOrder:
-    """The smallest changes come first, and not the same twice."""
-
-    def test_enabling_comes_before_moving_and_moving_before_removing(self) -> None:
-        disabled = {"trigger_id": "u", "prefix": "in/a.csv", "enabled": False}
-        changes = World.of({"others": [disabled]}).explain()["changes"]
-        assert [each["change"] for each in changes] == [
-            "enabled: true",
-            'prefix: "in/a.csv"',
-            'remove the entry: it hides "t"',
-        ]
-
-    def test_mending_comes_before_removing(self) -> None:
-        changes = World.of({"trigger": {"if_fnmatch": "*.CSV"}}).explain()["changes"]
-        assert [each["change"] for each in changes] == [
-            'if_fnmatch: ["*.CSV", "*.csv"]',
-            "remove if_fnmatch",
-        ]
+UP: Final = "in/a.csv"
 
 
-class TestNotOffered:
-    """What would not help, or has nothing to help, is not offered."""
+@cases(
+    ("case", "changes"),
+    {
+        "enabling, moving, removing": (
+            {"others": [beside(prefix=UP, enabled=False)]},
+            ["enabled: true", f'prefix: "{UP}"', 'remove the entry: it hides "t"'],
+        ),
+        "mending, removing": (
+            {"trigger": {"if_fnmatch": "*.CSV"}},
+            ['if_fnmatch: ["*.CSV", "*.csv"]', "remove if_fnmatch"],
+        ),
+        "a prefix that another entry would hide": (
+            {"trigger": {"prefix": "In"}, "others": [beside(prefix=UP, enabled=False)]},
+            ["enabled: true"],
+        ),
+        "a name that nobody takes for a typo of another": (
+            {"trigger": {"job_id": "stage"}, "jobs": ["range"]},
+            ['add job "stage"'],
+        ),
+        "it fires": ({}, []),
+        "two things": ({"trigger": {"enabled": False, "if_size_gt": 5}}, []),
+        "another folder": ({"trigger": {"prefix": "out"}}, []),
+        "another bucket": ({"trigger": {"bucket": "other"}}, []),
+        "bucket and prefix": ({"trigger": {"bucket": "B", "prefix": "In"}}, []),
+        "what a firing entry hides": ({"others": [{"trigger_id": "u", "prefix": "*"}]}, []),
+        "disabled beside a dispatch": ({"others": [beside(enabled=False)]}, []),
+        "not met beside a dispatch": ({"others": [beside(if_fnmatch="*.CSV")]}, []),
+        "elsewhere beside a dispatch": ({"others": [beside(prefix="in/")]}, []),
+    },
+)
+def test_only_what_helps_is_offered_the_smallest_change_first(
+    case: Plain, changes: list[str]
+) -> None:
+    assert [each["change"] for each in World.of(case).explain()["changes"]] == changes
 
-    @pytest.mark.parametrize(
-        "case",
-        [
-            pytest.param({}, id="it fires"),
-            pytest.param({"trigger": {"enabled": False, "if_size_gt": 5}}, id="two things"),
-            pytest.param({"trigger": {"prefix": "out"}}, id="another folder"),
-            pytest.param({"trigger": {"bucket": "other"}}, id="another bucket"),
-            pytest.param({"trigger": {"bucket": "B", "prefix": "In"}}, id="bucket and prefix"),
-            pytest.param(
-                {"others": [{"trigger_id": "u", "prefix": "*"}]}, id="what a firing entry hides"
-            ),
-        ],
-    )
-    def test_nothing(self, case: Plain) -> None:
-        assert World.of(case).explain()["changes"] == []
 
-    def test_a_prefix_that_another_entry_would_hide(self) -> None:
-        hiding = {"trigger_id": "u", "prefix": "in/a.csv", "enabled": False}
-        changes = World.of({"trigger": {"prefix": "In"}, "others": [hiding]}).explain()["changes"]
-        assert [each["change"] for each in changes] == ["enabled: true"]
+def test_jobs_of_which_nothing_is_known_need_no_change() -> None:
+    event = World.of({"trigger": {"job_id": "nightly"}}).explain(knows_jobs=False)
+    assert (event["outcome"], event["changes"]) == ("dispatched", [])
 
-    def test_jobs_of_which_nothing_is_known_need_no_change(self) -> None:
-        world = World.of({"trigger": {"job_id": "nightly"}})
-        event = world.explain(knows_jobs=False)
-        assert (event["outcome"], event["changes"]) == ("dispatched", [])
 
-    @pytest.mark.parametrize(
-        "other",
-        [
-            pytest.param({"enabled": False}, id="disabled"),
-            pytest.param({"if_fnmatch": "*.CSV"}, id="not met"),
-            pytest.param({"prefix": "in/"}, id="elsewhere"),
-        ],
-    )
-    def test_what_is_skipped_beside_a_dispatch(self, other: Plain) -> None:
-        world = World.of({"others": [{"trigger_id": "u", "job_id": "report", **other}]})
-        assert world.explain()["changes"] == []
-
-    def test_but_what_is_parked_beside_a_dispatch_is_offered(self) -> None:
-        world = World.of({"others": [{"trigger_id": "u", "delay": "5min", "job_id": "report"}]})
-        changes = world.explain()["changes"]
-        assert {"trigger_id": "u", "change": 'delay: "5m"', "dispatches": ["report"]} in changes
-
-    def test_a_name_that_nobody_takes_for_a_typo_of_another(self) -> None:
-        world = World.of({"trigger": {"job_id": "stage"}, "jobs": ["range"]})
-        assert [each["change"] for each in world.explain()["changes"]] == ['add job "stage"']
+def test_what_is_parked_beside_a_dispatch_is_offered() -> None:
+    changes = World.of({"others": [beside(delay="5min")]}).explain()["changes"]
+    assert {"trigger_id": "u", "change": 'delay: "5m"', "dispatches": ["report"]} in changes
 
 
 @pytest.mark.parametrize(

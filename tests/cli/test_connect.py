@@ -43,7 +43,6 @@ def trigger(prefix: str, trigger_id: str = "t", **fields: Any) -> Trigger:
 
 
 def configuration(wanted: Wanted) -> dict[str, Any]:
-    """Return the notifications for entries."""
     made = [
         {"Id": str(number), "LambdaFunctionArn": ARN, **each.notification}
         for number, each in enumerate(wanted.filters)

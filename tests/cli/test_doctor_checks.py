@@ -5,15 +5,19 @@ from __future__ import annotations
 import datetime as dt
 import json
 import shlex
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable
+from typing import Any, Final
 
 import pytest
 
 from lava_s3trigger import __version__
+from lava_s3trigger.cli.deployed.aws import Aws
 from lava_s3trigger.cli.deployed.realm import Deployment
 from lava_s3trigger.cli.doctor import checks  # noqa: F401 - registers the checks
 from lava_s3trigger.cli.doctor.registry import CHECKS, Finding, diagnose
+from tests import build
 from tests.tables import cases
+from tools.local.realm import Realm
 
 from .cannedrealm import (
     FUNCTION,
@@ -27,16 +31,9 @@ from .cannedrealm import (
     refusal,
     trigger,
 )
+from .commandline import CommandLine
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from lava_s3trigger.cli.deployed.aws import Aws
-    from tools.local.realm import Realm
-
-    from .commandline import CommandLine
-
-    Change = Callable[[CannedRealm], object]
+Change = Callable[[CannedRealm], object]
 
 NAMES: Final = """
     function-throttled function-handler function-timeout function-observing function-log-level
@@ -54,13 +51,24 @@ def found(realm: CannedRealm, *names: str) -> list[Finding]:
     return diagnosis.findings
 
 
+def only(name: str, change: Change, realm: CannedRealm | None = None) -> Finding:
+    """Return the only finding of a check after a change."""
+    realm = realm or CannedRealm()
+    change(realm)
+    [finding] = found(realm, name)
+    return finding
+
+
 def words(finding: Finding) -> list[list[str]]:
-    """Return the words of the commands of a finding."""
     return [shlex.split(line) for line in finding.command.splitlines()]
 
 
 def option(command: list[str], name: str) -> str:
     return command[command.index(f"--{name}") + 1]
+
+
+def redrive_policy(command: list[str]) -> Any:
+    return json.loads(json.loads(option(command, "attributes"))["RedrivePolicy"])
 
 
 def test_a_sound_realm_has_no_finding() -> None:
@@ -165,6 +173,7 @@ DELETED: Final = f"{arn('sqs', INTAKE)}: messages that do not match are deleted:
 UNREADABLE: Final = {"ErrorCode": "KMSKeyDisabled", "Message": "the key is off"}
 PARKED: Final = f"{FUNCTION}: its dead-letter queue is lava-prod-core, a worker's queue"
 LISTED: Final = "`lava-s3trigger check --realm prod` lists them"
+THROTTLED: Final = answer("GetFunctionConcurrency", {"ReservedConcurrentExecutions": 0})
 NO_ALARMS: Final = answer("DescribeAlarms", {"MetricAlarms": []})
 
 
@@ -180,11 +189,7 @@ ALARMS: Final = [
 @pytest.mark.parametrize(
     ("name", "change", "told"),
     [
-        (
-            "function-throttled",
-            answer("GetFunctionConcurrency", {"ReservedConcurrentExecutions": 0}),
-            f"{FUNCTION}: the reserved concurrency is 0",
-        ),
+        ("function-throttled", THROTTLED, f"{FUNCTION}: the reserved concurrency is 0"),
         (
             "function-handler",
             configured(Handler="main.handler"),
@@ -290,10 +295,7 @@ ALARMS: Final = [
     ],
 )
 def test_a_fault_is_found(name: str, change: Change, told: str) -> None:
-    realm = CannedRealm()
-    change(realm)
-
-    [finding] = found(realm, name)
+    finding = only(name, change)
 
     assert f"{finding.subject}: {finding.message}" == told
 
@@ -396,20 +398,15 @@ class TestQueuePolicy:
 
         denied = found(realm, "queue-policy")
 
-        assert [finding.message.partition(" is denied")[0] for finding in denied] == [
-            S3,
-            SNS,
-            EVENTS,
-        ]
+        sources = [finding.message.partition(" is denied")[0] for finding in denied]
+        assert sources == [S3, SNS, EVENTS]
         assert all(json.dumps(condition) in finding.message for finding in denied)
         assert {finding.command for finding in denied} == {""}
 
     def test_lambda_sends_by_the_role_which_a_statement_can_deny(self) -> None:
-        realm = CannedRealm()
         condition = {"ArnNotLike": {"aws:SourceArn": "arn:aws:*"}}
-        realm.queues[DEAD_LETTERS]["Policy"] = denying(condition)
 
-        [finding] = found(realm, "queue-policy")
+        finding = only("queue-policy", attributes(DEAD_LETTERS, Policy=denying(condition)))
 
         assert finding.message.startswith(f"the function's role {ROLE} is denied by")
 
@@ -457,10 +454,7 @@ class TestCommands:
         assert found(realm, "visibility-timeout") == []
 
     def test_events_become_dead_letters_at_once_and_are_given_back(self) -> None:
-        realm = CannedRealm()
-        realm.answers["GetFunctionConcurrency"] = {"ReservedConcurrentExecutions": 0}
-
-        [finding] = found(realm, "function-throttled")
+        finding = only("function-throttled", THROTTLED)
 
         assert "at once" in finding.why
         assert finding.command.splitlines() == [
@@ -503,19 +497,15 @@ class TestCommands:
 
         *create, change = words(finding)
         assert [command[2] for command in create] == ["create-queue"] * (not is_there)
-        policy = json.loads(json.loads(option(change, "attributes"))["RedrivePolicy"])
         target = arn("sqs", f"{INTAKE}-dlq")
-        assert policy == {"deadLetterTargetArn": target, "maxReceiveCount": 7}
+        assert redrive_policy(change) == {"deadLetterTargetArn": target, "maxReceiveCount": 7}
 
     def test_tries_are_five_and_the_target_stays(self) -> None:
-        realm = CannedRealm()
-        redrive("elsewhere", 1)(realm)
-
-        [finding] = found(realm, "redrive-receives")
-
-        [change] = words(finding)
-        policy = json.loads(json.loads(option(change, "attributes"))["RedrivePolicy"])
-        assert policy == {"deadLetterTargetArn": arn("sqs", "elsewhere"), "maxReceiveCount": 5}
+        [change] = words(only("redrive-receives", redrive("elsewhere", 1)))
+        assert redrive_policy(change) == {
+            "deadLetterTargetArn": arn("sqs", "elsewhere"),
+            "maxReceiveCount": 5,
+        }
 
     def test_one_command_corrects_both_faults_of_a_redrive_policy(self) -> None:
         realm = CannedRealm()
@@ -523,9 +513,10 @@ class TestCommands:
 
         target, receives = found(realm, "redrive-to-worker", "redrive-receives")
 
-        policy = json.loads(json.loads(option(words(target)[-1], "attributes"))["RedrivePolicy"])
-        assert policy["maxReceiveCount"] == 5
-        assert policy["deadLetterTargetArn"] == arn("sqs", f"{INTAKE}-dlq")
+        assert redrive_policy(words(target)[-1]) == {
+            "deadLetterTargetArn": arn("sqs", f"{INTAKE}-dlq"),
+            "maxReceiveCount": 5,
+        }
         assert (receives.command, receives.cause) == ("", "redrive-to-worker")
 
     @cases(
@@ -545,12 +536,7 @@ class TestCommands:
         },
     )
     def test_what_corrects_a_fault(self, name: str, change: Change, command: str) -> None:
-        realm = CannedRealm()
-        change(realm)
-
-        [finding] = found(realm, name)
-
-        assert finding.command.startswith(command)
+        assert only(name, change).command.startswith(command)
 
     @pytest.mark.parametrize("bucket", ["s3://my-bucket", "my bucket", "b/incoming", ""])
     def test_a_mistaken_bucket_ends_no_check(self, bucket: str) -> None:
@@ -570,11 +556,17 @@ class TestCommands:
     )
     def test_no_command_makes_more_events_fire(self, name: str, change: Change) -> None:
         realm = CannedRealm(triggers=[trigger("t", if_fnmatch={"S": "*/status.json"})])
-        change(realm)
 
-        [finding] = found(realm, name)
+        assert only(name, change, realm).command == ""
 
-        assert finding.command == ""
+
+def waiting_in(messages: int, days: int) -> Change:
+    kept = {"MessageRetentionPeriod": str(days * DAY)}
+    return attributes(DEAD_LETTERS, **kept, ApproximateNumberOfMessages=str(messages))
+
+
+VISIBLE: Final = "NumberOfMessagesVisible"
+NEVER: Final = "the queue has not been empty for {} days, of 14 days of retention"
 
 
 class TestMessagesExpire:
@@ -590,62 +582,39 @@ class TestMessagesExpire:
             ),
             "received too often to be counted": (
                 1,
-                {
-                    "AgeOfOldestMessage": [60.0],
-                    "NumberOfMessagesVisible": [1.0] * 252 + [0.0] + [1.0] * 70,
-                },
-                "the queue has not been empty for 10.5 days, of 14 days of retention",
+                {"AgeOfOldestMessage": [60.0], VISIBLE: [1.0] * 252 + [0.0] + [1.0] * 70},
+                NEVER.format("10.5"),
             ),
-            "empty in between": (
-                1,
-                {"NumberOfMessagesVisible": [1.0] * 251 + [0.0] + [1.0] * 70},
-                None,
-            ),
+            "empty in between": (1, {VISIBLE: [1.0] * 251 + [0.0] + [1.0] * 70}, None),
             "hidden in between": (
                 1,
                 {
-                    "NumberOfMessagesVisible": [1.0] * 100 + [0.0] + [1.0] * 200,
+                    VISIBLE: [1.0] * 100 + [0.0] + [1.0] * 200,
                     "NumberOfMessagesNotVisible": [0.0] * 100 + [1.0] + [0.0] * 200,
                 },
-                "the queue has not been empty for 12.5 days, of 14 days of retention",
+                NEVER.format("12.5"),
             ),
-            "never empty": (
-                2,
-                {"NumberOfMessagesVisible": [3.0] * 400},
-                "the queue has not been empty for 14 days, of 14 days of retention",
-            ),
-            "empty now": (0, {"NumberOfMessagesVisible": [3.0] * 400}, None),
-            "inactive until lately": (3, {"NumberOfMessagesVisible": [3.0] * 9}, None),
+            "never empty": (2, {VISIBLE: [3.0] * 400}, NEVER.format("14")),
+            "empty now": (0, {VISIBLE: [3.0] * 400}, None),
+            "inactive until lately": (3, {VISIBLE: [3.0] * 9}, None),
         },
     )
     def test_it_is_found(
         self, waiting: int, hours: dict[str, list[float]], message: str | None
     ) -> None:
         realm = CannedRealm()
-        measured(**hours)(realm)
-        realm.queues[DEAD_LETTERS] |= {
-            "MessageRetentionPeriod": str(14 * DAY),
-            "ApproximateNumberOfMessages": str(waiting),
-        }
+        both(measured(**hours), waiting_in(waiting, days=14))(realm)
 
         findings = found(realm, "messages-expire")
 
         assert [finding.message for finding in findings] == [message] * (message is not None)
 
     def test_a_shorter_retention_is_made_longer(self) -> None:
-        realm = CannedRealm()
-        measured(NumberOfMessagesVisible=[1.0] * 80)(realm)
-        realm.queues[DEAD_LETTERS] |= {
-            "MessageRetentionPeriod": str(4 * DAY),
-            "ApproximateNumberOfMessages": "1",
-        }
+        change = both(measured(NumberOfMessagesVisible=[1.0] * 80), waiting_in(1, days=4))
 
-        [finding] = found(realm, "messages-expire")
-
-        [command] = words(finding)
-        assert json.loads(option(command, "attributes")) == {
-            "MessageRetentionPeriod": str(14 * DAY)
-        }
+        [command] = words(only("messages-expire", change))
+        longer = {"MessageRetentionPeriod": str(14 * DAY)}
+        assert json.loads(option(command, "attributes")) == longer
 
 
 class TestEntries:
@@ -654,28 +623,11 @@ class TestEntries:
     def test_it_counts_what_check_finds(
         self, client_settings: Aws, realm: Realm, line: CommandLine
     ) -> None:
-        names = {"bucket": "my-bucket", "enabled": True, "job_id": "no-such-job"}
-        realm.put(
-            "s3triggers",
-            [
-                {**names, "trigger_id": "slash", "prefix": "in/"},
-                {
-                    **names,
-                    "trigger_id": "typo",
-                    "prefix": "in",
-                    "if_fnmatch": "*.csv",
-                    "if_size": 1,
-                },
-            ],
-        )
-        realm.put(
-            "jobs",
-            [
-                {"job_id": "a", "type": "exe", "payload": "p", "worker": "core", "enabled": True},
-                {"job_id": "b", "type": "exe", "payload": "p", "worker": "nobody"},
-                {"job_id": "c", "type": "exe", "payload": "p", "worker": "not a name"},
-            ],
-        )
+        slash = build.trigger_entry("slash", "in/", job_id="no-such-job")
+        typo = build.trigger_entry("typo", job_id="no-such-job", if_fnmatch="*.csv", if_size=1)
+        realm.put("s3triggers", [slash, typo])
+        jobs = {"a": "core", "b": "nobody", "c": "not a name"}
+        realm.put("jobs", [build.job_entry(name, worker) for name, worker in jobs.items()])
         options = ["--region", REGION, "--endpoint-url", str(client_settings.endpoint_url)]
         printed = line("check", "--realm", realm.name, "--format", "json", *options).json()
         findings: dict[str, list[str]] = {"error": [], "warning": [], "info": []}

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import pytest
 from hypothesis import given
@@ -33,9 +34,6 @@ from lava_s3trigger.cli.routes.route import (
 )
 from lava_s3trigger.triggers import Trigger
 from tests import build
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 CREATED: Final = ["s3:ObjectCreated:*"]
 ARN: Final = "arn:aws:sqs:us-east-1:123456789012:"

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import pytest
 
-from tests.cli.cannedrealm import ACCOUNT, FUNCTION, CannedRealm, arn, refusal, trigger
+from tests.cli.cannedrealm import ACCOUNT, EVERYTHING, FUNCTION, CannedRealm, arn, refusal, trigger
 from tests.cli.test_doctor_checks import found
 
 OURS: Final = arn("lambda", f"function:{FUNCTION}")
@@ -36,18 +36,12 @@ def connected(
     """Return the answers of a bucket with rules that send to the function."""
 
     def described(asked: dict[str, Any]) -> dict[str, Any]:
-        for each in rules:
-            if each["Name"] == asked["Name"]:
-                return each
+        if found := [each for each in rules if each["Name"] == asked["Name"]]:
+            return found[0]
         raise refusal("ResourceNotFoundException", "DescribeRule")
 
     permitted = [
-        {
-            "Effect": "Allow",
-            "Action": "lambda:InvokeFunction",
-            "Resource": OURS,
-            "Principal": {"Service": f"{service}.amazonaws.com"},
-        }
+        EVERYTHING | {"Principal": {"Service": f"{service}.amazonaws.com"}}
         for service in ("events", "s3")
     ]
     return {
@@ -64,8 +58,8 @@ def connected(
 
 def commands(realm: CannedRealm, *names: str) -> str:
     """Return the commands of some checks, in the order printed."""
-    for attributes in realm.queues.items():
-        attributes[1].setdefault("QueueArn", arn("sqs", attributes[0]))
+    for name, attributes in realm.queues.items():
+        attributes.setdefault("QueueArn", arn("sqs", name))
     return "\n".join(finding.command for finding in found(realm, *names))
 
 
@@ -99,7 +93,7 @@ def test_a_rule_of_another_name_is_made_without_its_transformer_and_enabled() ->
 @pytest.mark.parametrize("denied", [[], ["dynamodb:GetItem"]], ids=["allowed", "denied"])
 def test_a_wide_policy_goes_after_what_the_function_needs_is_granted(denied: list[str]) -> None:
     documents = {
-        "wide": {"Effect": "Allow", "Action": "*", "Resource": "*"},
+        "wide": EVERYTHING,
         "deny": {"Effect": "Deny", "Action": denied or ["s3:None"], "Resource": "*"},
     }
 

@@ -7,6 +7,7 @@ from typing import Any
 from lava_s3trigger.cli.apply.write import item_bytes
 from lava_s3trigger.cli.entries.dynamodb import canonical
 from tests.aws_in_memory import Answer, Endpoint, Item, RefusedError, Request
+from tests.aws_in_memory.aws import Operation, delete_item, put_item
 from tests.clock import Clock
 
 
@@ -50,33 +51,28 @@ def add_writes(endpoint: Endpoint, units: WriteUnits | None = None) -> None:
         items = list(endpoint.table(request).items.values())
         return {"Items": items, "Count": len(items), "ScannedCount": len(items)}
 
-    def put(endpoint: Endpoint, request: Request) -> Answer:
-        table = endpoint.table(request)
-        _require(request, table.items.get(table.key_of(request["Item"])))
-        if units:
-            units.take(request["Item"])
-        table.put_item(request["Item"])
-        return {}
+    def on_condition(write: Operation) -> Operation:
+        """Return a write that is made only if its condition holds and there are units for it."""
 
-    def delete(endpoint: Endpoint, request: Request) -> Answer:
-        table = endpoint.table(request)
-        key = table.key_of(request["Key"])
-        _require(request, table.items.get(key))
-        if units:
-            units.take(table.items[key])
-        table.remove(*key)
-        return {}
+        def written(endpoint: Endpoint, request: Request) -> Answer:
+            table = endpoint.table(request)
+            now = table.items.get(table.key_of(request.get("Item") or request["Key"]))
+            _require(request, now)
+            if units:
+                units.take(request.get("Item") or now or {})
+            return write(endpoint, request)
+
+        return written
 
     endpoint.operations |= {
         "DescribeTable": describe,
         "Scan": scan,
-        "PutItem": put,
-        "DeleteItem": delete,
+        "PutItem": on_condition(put_item),
+        "DeleteItem": on_condition(delete_item),
     }
 
 
 def _require(request: Request, item: Item | None) -> None:
-    """Refuse a write whose condition does not hold."""
     names, values = request["ExpressionAttributeNames"], request.get("ExpressionAttributeValues")
     for part in request["ConditionExpression"].split(" AND "):
         if not _holds(part, names, values or {}, item or {}):

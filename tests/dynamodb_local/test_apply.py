@@ -10,7 +10,8 @@ from hypothesis import HealthCheck, given, settings
 
 from lava_s3trigger.cli.apply.difference import Change
 from lava_s3trigger.cli.apply.write import Table, condition
-from tests.cli.applying import SET, Applying, entry, item, items, write_and_change, written
+from tests.build import item
+from tests.cli.applying import SET, Applying, entry, items, write_and_change, written
 from tests.cli.commandline import CommandLine
 from tools.local.realm import Realm
 

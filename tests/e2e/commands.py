@@ -18,12 +18,13 @@ def start_command(
     *arguments: str | Path,
     folder: Path | str,
     environment: Mapping[str, str],
-    stdin: int = subprocess.DEVNULL,
+    stdin: int | None = subprocess.DEVNULL,
+    command: Sequence[str | Path] = (COMMAND,),
 ) -> subprocess.Popen[str]:
     """Start a command in a folder, as a user does."""
     with signals_received():
         return subprocess.Popen(
-            [COMMAND, *arguments],
+            [*command, *arguments],
             cwd=folder,
             env=os.environ | environment,
             stdin=stdin,
@@ -40,15 +41,10 @@ def start(
     **environment: str,
 ) -> subprocess.Popen[str]:
     """Start the demo or the local server, whose temporary files are in a folder."""
-    with signals_received():
-        return subprocess.Popen(
-            [*program, *arguments],
-            cwd=CHECKOUT,
-            env=os.environ | {"TMPDIR": str(folder)} | environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+    variables = {"TMPDIR": str(folder)} | environment
+    return start_command(
+        *arguments, folder=CHECKOUT, environment=variables, stdin=None, command=program
+    )
 
 
 def running_in(folder: Path) -> list[str]:

@@ -21,7 +21,7 @@ from tests.processes import wait_until as wait_until  # noqa: PLC0414 - test_smo
 from tools.local.realm import Realm
 from tools.local.server import ACCESS_KEY, ACCOUNT, CHECKOUT, REGION, SECRET_KEY, LocalAws
 
-from .connections import Connections, policy
+from .connections import Connections, allow, policy
 
 REALM: Final = "e2e"
 JOB: Final = {"type": "exe", "worker": "core", "payload": "x", "enabled": True}
@@ -73,7 +73,6 @@ class Stack:
             self.invoke({"Event": "s3:TestEvent"})
 
     def set_redrive(self, *, enabled: bool) -> None:
-        """Enable or disable the mapping from the dead-letter queue to the function."""
         self.aws.client("lambda").update_event_source_mapping(
             UUID=self.outputs["RedriveMappingId"], Enabled=enabled
         )
@@ -89,15 +88,23 @@ class Stack:
 
     @contextlib.contextmanager
     def with_variables(self, **changes: str) -> Iterator[None]:
-        """Change environment variables of the function for a while."""
         before = self.set_variables(**changes)
         try:
             yield
         finally:
             self.set_variables(**{**dict.fromkeys(changes), **before})
 
+    @contextlib.contextmanager
+    def stopped(self) -> Iterator[None]:
+        """Have Lambda not run the function for a while."""
+        client, name = self.aws.client("lambda"), {"FunctionName": self.function}
+        client.put_function_concurrency(**name, ReservedConcurrentExecutions=0)
+        try:
+            yield
+        finally:
+            client.delete_function_concurrency(**name)
+
     def role_statements(self) -> list[Any]:
-        """Return the statements of the policy of the function's role."""
         own = {"RoleName": self.role, "PolicyName": "s3trigger"}
         found: list[Any] = self.aws.client("iam").get_role_policy(**own)["PolicyDocument"][
             "Statement"
@@ -110,7 +117,6 @@ class Stack:
         )
 
     def permissions(self) -> list[Any]:
-        """Return the statements of the policy of the function."""
         text = self.aws.client("lambda").get_policy(FunctionName=self.function)["Policy"]
         found: list[Any] = json.loads(text)["Statement"]
         return found
@@ -142,13 +148,11 @@ class Stack:
             )
 
     def notify(self, bucket: str, **configuration: Any) -> None:
-        """Put the notifications of a bucket."""
         self.aws.client("s3").put_bucket_notification_configuration(
             Bucket=bucket, NotificationConfiguration=configuration
         )
 
     def notifications(self, bucket: str) -> dict[str, Any]:
-        """Return the notifications of a bucket."""
         answer = self.aws.client("s3").get_bucket_notification_configuration(Bucket=bucket)
         return {name: value for name, value in answer.items() if name != "ResponseMetadata"}
 
@@ -184,6 +188,19 @@ class Stack:
         self.aws.client("sqs").set_queue_attributes(
             QueueUrl=self.queue_url(name), Attributes={"Policy": text}
         )
+
+    def other_queue(self, name: str) -> str:
+        """Make a queue that all may send to and the function does not read; return its ARN."""
+        arn = f"arn:aws:sqs:{REGION}:{ACCOUNT}:{name}"
+        text = policy(allow("sqs:SendMessage", arn, Principal="*"))
+        self.aws.client("sqs").create_queue(QueueName=name, Attributes={"Policy": text})
+        return arn
+
+    def put_rule(self, name: str, pattern: Any, state: str = "ENABLED", **target: Any) -> None:
+        """Put a rule of EventBridge that invokes the function, or has another target."""
+        events, own = self.aws.client("events"), {"Arn": self.outputs["FunctionArn"]}
+        events.put_rule(Name=name, EventPattern=json.dumps(pattern), State=state)
+        events.put_targets(Rule=name, Targets=[{"Id": "s3trigger", **own, **target}])
 
     def waiting(self, url: str) -> int:
         """Count the messages of a queue: visible, in flight and delayed."""

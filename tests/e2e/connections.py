@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-if TYPE_CHECKING:
-    from tools.local.server import LocalAws
+from tools.local.server import LocalAws
 
 _EVENTS: Final = ["s3:ObjectCreated:*", "s3:ObjectRemoved:*"]
 
@@ -43,11 +42,7 @@ class Connections:
 
     def by_sns(self, bucket: str) -> None:
         """Let S3 notify a topic to which the function is subscribed."""
-        topic = self._topic(bucket)
-        self.aws.client("sns").subscribe(
-            TopicArn=topic, Protocol="lambda", Endpoint=self.function_arn
-        )
-        self._notify(bucket, TopicConfigurations=[{"TopicArn": topic, "Events": self.events}])
+        self._by_topic(bucket, Protocol="lambda", Endpoint=self.function_arn)
 
     def by_sqs(self, bucket: str, queue_arn: str) -> None:
         """Let S3 send to a queue that the function reads."""
@@ -55,14 +50,8 @@ class Connections:
 
     def by_sns_and_sqs(self, bucket: str, queue_arn: str, *, raw: bool = False) -> None:
         """Let S3 notify a topic to which a queue is subscribed that the function reads."""
-        topic = self._topic(bucket)
-        self.aws.client("sns").subscribe(
-            TopicArn=topic,
-            Protocol="sqs",
-            Endpoint=queue_arn,
-            Attributes={"RawMessageDelivery": str(raw).lower()},
-        )
-        self._notify(bucket, TopicConfigurations=[{"TopicArn": topic, "Events": self.events}])
+        raw_delivery = {"RawMessageDelivery": str(raw).lower()}
+        self._by_topic(bucket, Protocol="sqs", Endpoint=queue_arn, Attributes=raw_delivery)
 
     def by_eventbridge(self, bucket: str, target_arn: str | None = None) -> None:
         """Let a rule on the default event bus invoke the function, or send to another target."""
@@ -77,16 +66,13 @@ class Connections:
             Rule=rule, Targets=[{"Id": "s3trigger", "Arn": target_arn or self.function_arn}]
         )
 
-    def _topic(self, bucket: str) -> str:
-        arn: str = self.aws.client("sns").create_topic(Name=f"lava-{self.realm}-{bucket}")[
-            "TopicArn"
-        ]
-        attribute = {
-            "AttributeName": "Policy",
-            "AttributeValue": policy(allow("sns:Publish", arn, "s3")),
-        }
-        self.aws.client("sns").set_topic_attributes(TopicArn=arn, **attribute)
-        return arn
+    def _by_topic(self, bucket: str, **subscription: Any) -> None:
+        sns = self.aws.client("sns")
+        topic = sns.create_topic(Name=f"lava-{self.realm}-{bucket}")["TopicArn"]
+        text = policy(allow("sns:Publish", topic, "s3"))
+        sns.set_topic_attributes(TopicArn=topic, AttributeName="Policy", AttributeValue=text)
+        sns.subscribe(TopicArn=topic, **subscription)
+        self._notify(bucket, TopicConfigurations=[{"TopicArn": topic, "Events": self.events}])
 
     def _notify(self, bucket: str, **configuration: Any) -> None:
         s3 = self.aws.client("s3")

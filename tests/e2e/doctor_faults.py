@@ -9,24 +9,20 @@ from __future__ import annotations
 import json
 import time
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from lava_s3trigger import __version__
-from tests.cli.commandline import CommandLine
+from tests.cli.commandline import CommandLine, Ran
 from tools.local.server import ACCOUNT, REGION
 
 from .bucket_cases import CREATED, FUNCTIONS, PUT, QUEUES, Note, notifications
 from .conftest import JOB, Stack
 from .connections import allow, policy
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from tests.cli.commandline import Ran
-
-    Plant = Callable[["Patient"], object]
+Plant = Callable[["Patient"], object]
 
 ARN: Final = f"{REGION}:{ACCOUNT}"
 INTAKE: Final = "{p.function}-intake"
@@ -64,7 +60,6 @@ class Patient(Stack):
         return CommandLine(["doctor"], self.environment | credentials)(*arguments)
 
     def found(self, *arguments: str, **credentials: str) -> dict[str, Any]:
-        """Return the JSON of the command."""
         found: dict[str, Any] = self.doctor("--format", "json", *arguments, **credentials).json()
         return found
 
@@ -97,7 +92,6 @@ class Patient(Stack):
         return dict(mapping)
 
     def unnotify(self) -> None:
-        """Take away the notifications of the fault's bucket."""
         self.notify(self.bucket)
 
     def connect_by(self, route: str) -> None:
@@ -107,7 +101,6 @@ class Patient(Stack):
         getattr(connections, f"by_{route}")(self.bucket, *more)
 
     def remove_bucket(self) -> None:
-        """Remove the fault's bucket, its entries, rules and topic."""
         client = self.aws.client
         table, key = self.table("s3triggers"), "trigger_id"
         for item in client("dynamodb").scan(TableName=table)["Items"]:
@@ -223,7 +216,6 @@ def permitted_only(service: str, arn: str) -> Plant:
 
 
 def statements(changed: Callable[[list[Any]], list[Any]]) -> Plant:
-    """Return what changes the statements of the policy of the function's role."""
     return lambda patient: patient.put_role_policy(changed(patient.role_statements()))
 
 
@@ -260,8 +252,6 @@ def of_mapping(queue: str, operation: str = "update_event_source_mapping", **cha
 
 
 def redrive_policy(target: str, receives: int) -> Plant:
-    """Return what has the intake queue move messages to a queue, after some tries."""
-
     def plant(patient: Patient) -> None:
         arn = f"arn:aws:sqs:{ARN}:{patient.named(target)}"
         redrive = {"deadLetterTargetArn": arn, "maxReceiveCount": receives}
@@ -271,7 +261,6 @@ def redrive_policy(target: str, receives: int) -> Plant:
 
 
 def queue_without_redrive(name: str, **attributes: str) -> Plant:
-    """Return what makes a queue that the function reads, without a dead-letter queue."""
     return both(
         api(
             "sqs",
@@ -285,16 +274,6 @@ def queue_without_redrive(name: str, **attributes: str) -> Plant:
             FunctionResponseTypes=["ReportBatchItemFailures"],
         ),
     )
-
-
-def other_queue(patient: Patient) -> str:
-    """Make a queue that S3 may send to and the function does not read; return its ARN."""
-    arn = f"arn:aws:sqs:{ARN}:another-team"
-    statement = allow("sqs:SendMessage", arn, "s3")
-    patient.aws.client("sqs").create_queue(
-        QueueName="another-team", Attributes={"Policy": policy(statement)}
-    )
-    return arn
 
 
 def key(patient: Patient) -> str:
@@ -337,7 +316,6 @@ def delete_table(kind: str) -> Plant:
 
 
 def no_index(**billing: Any) -> Plant:
-    """Return what makes the table of triggers again, without its index."""
     return both(
         delete_table("s3triggers"),
         api(
@@ -378,7 +356,7 @@ def notifying(*notes: Note, **more: Any) -> Plant:
         arns = {
             "ours": patient.outputs["FunctionArn"],
             "intake": patient.outputs["IntakeQueueArn"],
-            "queue": other_queue(patient),
+            "queue": patient.other_queue("another-team"),
         }
         patient.notify(patient.bucket, **notifications(notes, arns), **more)
 
@@ -451,9 +429,8 @@ def subscription_filter(patient: Patient) -> None:
 
 def another_subscriber(patient: Patient) -> None:
     """Subscribe another team's queue to the topic, and notify the function as well."""
-    patient.aws.client("sns").subscribe(
-        TopicArn=patient.topic, Protocol="sqs", Endpoint=other_queue(patient)
-    )
+    queue = patient.other_queue("another-team")
+    patient.aws.client("sns").subscribe(TopicArn=patient.topic, Protocol="sqs", Endpoint=queue)
     to_topic = {"TopicArn": patient.topic, "Events": [CREATED]}
     notifying(ours(), TopicConfigurations=[to_topic])(patient)
 
@@ -464,8 +441,6 @@ def topic_policy(*statements: dict[str, Any]) -> Plant:
 
 
 def connected(by: str, after: Plant) -> Plant:
-    """Return what connects the fault's bucket by the command first."""
-
     def plant(patient: Patient) -> None:
         line = CommandLine(["connect"], patient.environment)
         ran = line(patient.bucket, "--yes", "--move", "--wait", "0", "--by", by)
@@ -477,6 +452,8 @@ def connected(by: str, after: Plant) -> Plant:
 
 # --- The faults -----------------------------------------------------------------------------
 
+RULE_B: Final = rule("{p.rule}-b")
+OF_RULES: Final = entry(if_event_type="ObjectCreated:PutObject")
 QUIET: Final = {"LogFormat": "JSON", "ApplicationLogLevel": "FATAL"}
 SHORT: Final = ("MessageRetentionPeriod", "345600")
 ELSEWHERE: Final = {"StringEquals": {"aws:RequestedRegion": "eu-west-1"}}
@@ -572,28 +549,20 @@ FAULTS: Final = (
     Fault("bucket-missing", lambda p: p.trigger(f"{p.bucket}-typo", f"{p.bucket}x")),
     Fault("bucket-not-connected", Patient.unnotify, "nothing"),
     Fault("bucket-not-connected", notifying(by_others()), "beside-another"),
-    Fault(
-        "bucket-not-connected",
-        both(Patient.unnotify, entry(if_event_type="ObjectCreated:PutObject")),
-        "types-of-eventbridge",
-    ),
+    Fault("bucket-not-connected", both(Patient.unnotify, OF_RULES), "types-of-eventbridge"),
     Fault("bucket-not-connected", connected("s3", Patient.unnotify), "connected-before"),
     by_rule("bucket-not-connected", connected("eventbridge", Patient.unnotify), "rules-before"),
     by_rule("bucket-not-connected", Patient.unnotify, "eventbridge-off"),
     by_rule("bucket-not-connected", notifying(by_others()), "eventbridge-off-beside-another"),
     Fault("bucket-connected-twice", notifying(ours(), by_intake(PUT)), "by-s3"),
-    by_rule("bucket-connected-twice", rule("{p.rule}-b"), "by-two-rules"),
+    by_rule("bucket-connected-twice", RULE_B, "by-two-rules"),
     Fault(
         "bucket-connected-twice",
         notifying(ours(CREATED, REMOVED), by_intake(CREATED, REMOVED)),
         "with-deletions",
         deletions=1,
     ),
-    by_rule(
-        "bucket-connected-twice",
-        connected("eventbridge", rule("{p.rule}-b")),
-        "by-a-rule-of-ours",
-    ),
+    by_rule("bucket-connected-twice", connected("eventbridge", RULE_B), "by-a-rule-of-ours"),
     by_rule("bucket-connected-twice", notifying(by_intake(CREATED), **ON), "by-intake-and-rule"),
     by_rule("bucket-connected-twice", notifying(ours(), **ON), "by-a-rule"),
     by_topic(
@@ -628,16 +597,11 @@ FAULTS: Final = (
     Fault(
         "trigger-unreachable", both(notifying(ours(prefix="out/")), entry(prefix="in")), "prefix"
     ),
-    Fault(
-        "trigger-unreachable",
-        entry(if_event_type="ObjectCreated:PutObject"),
-        "type-of-eventbridge",
-        route="sqs",
-    ),
+    Fault("trigger-unreachable", OF_RULES, "type-of-eventbridge", route="sqs"),
     by_rule("trigger-unreachable", entry(if_event_type="ObjectCreated:Put"), "type-of-s3"),
     by_rule("rule-disabled", disabled()),
     by_rule("rule-disabled", both(disabled(), notifying(ours(), **ON)), "and-connected"),
-    by_rule("rule-disabled", both(rule("{p.rule}-b"), disabled(), disabled("{p.rule}-b")), "two"),
+    by_rule("rule-disabled", both(RULE_B, disabled(), disabled("{p.rule}-b")), "two"),
     by_rule(
         "rule-disabled",
         both(disabled(), notifying(ours(prefix="in/"), **ON)),

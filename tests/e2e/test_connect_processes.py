@@ -8,8 +8,9 @@ import pty
 import re
 import signal
 import subprocess
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import pytest
 
@@ -21,9 +22,6 @@ from tools.local.server import ACCOUNT, CHECKOUT, LocalAws
 from .commands import start_command
 from .conftest import Stack, deploy, make_user, wait_until
 from .connections import allow, policy
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 REALM: Final = "myrealm"
 BUCKET: Final = "my-bucket"
@@ -93,7 +91,6 @@ class Person:
         return self.stack.notifications(BUCKET)
 
     def arrives(self, key: str) -> None:
-        """Put an object, and wait for its dispatch."""
         self.stack.realm.receive("core")
         self.stack.put(BUCKET, key)
         wait_until(lambda: self.stack.realm.receive("core"), f"a dispatch for {key}")
@@ -151,22 +148,6 @@ def _action(request: dict[str, str]) -> str:
         for method, pattern, name in _REST[service]
         if method == request["method"] and re.search(pattern, request["path"])
     )
-
-
-def test_without_the_policy_it_says_which_action_is_missing(person: Person) -> None:
-    def before(method: str, path: str, _: bytes) -> Any:
-        refused = b"<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>"
-        return (403, refused) if method == "PUT" and path.endswith("?notification") else None
-
-    person.proxy.before = before
-
-    ran = person.run("connect", BUCKET, "--yes", status=3)
-
-    assert "AWS refused PutBucketNotificationConfiguration: AccessDenied" in ran.errors
-    assert "Saved for --undo" in ran.errors
-    told = "Made 1 of 2 changes: run the command again, or take them back with --undo"
-    assert told in ran.errors
-    assert "changed" not in ran.output
 
 
 def test_a_move_that_is_interrupted_leaves_both_routes_and_goes_on(person: Person) -> None:

@@ -14,9 +14,10 @@ import re
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import pytest
 
@@ -25,16 +26,11 @@ from lava_s3trigger.cli.doctor.registry import CHECKS
 from tests.cli.terminal import raw
 from tests.processes import wait_until
 from tools import pages
-from tools.local.server import ACCOUNT, CHECKOUT, REGION
+from tools.local.server import ACCOUNT, REGION, LocalAws
 
 from .conftest import JOB, deploy, make_user
 from .connections import allow
 from .doctor_faults import FAULTS, Fault, Patient, base_buckets, entries, time_to_live
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from tools.local.server import LocalAws
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow("breaks the stack in every way that doctor finds")]
 
@@ -288,7 +284,6 @@ ODD_ACTION: Final = "lambda:PutFunctionConcurrency"
 
 
 def user(patient: Patient, name: str, actions: list[str]) -> dict[str, str]:
-    """Create a user who may do so much; return its credentials."""
     statements = [allow([*actions, ODD_ACTION], "*")] if actions else []
     return make_user(patient.aws, name, statements)
 
@@ -313,15 +308,6 @@ def test_what_may_not_be_read_is_not_taken_for_good(patient: Patient) -> None:
     checks = {each["check"] for each in found["unreadable"]}
     assert checks == {"queue-policy", "role-permissions", "role-wide"}
     assert {each["action"] for each in found["unreadable"]} == {"iam:ListRolePolicies"}
-
-
-def test_the_policy_of_the_docs_is_enough(patient: Patient) -> None:
-    text = (CHECKOUT / "docs" / "doctor.md").read_text()
-    [statement] = json.loads(text.partition("```json\n")[2].partition("```")[0])["Statement"]
-
-    found = patient.found(**user(patient, "reader-of-docs", statement["Action"]))
-
-    assert found["unreadable"] == []
 
 
 @pytest.mark.parametrize("name", CHECKS)

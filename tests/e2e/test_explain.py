@@ -2,30 +2,23 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import pytest
 
+from tests.cli.commandline import CommandLine, Ran
 from tests.tables import cases
-from tools.local.server import ACCOUNT, REGION
 
 from .bucket_cases import CREATED, FUNCTIONS, QUEUES, REMOVED, TOPICS, Note, notifications
-from .conftest import JOB, make_user
+from .conftest import JOB, Stack, make_user
 from .connections import allow, policy
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from tests.cli.commandline import CommandLine, Ran
-
-    from .conftest import Stack
-
-    Json = dict[str, Any]
-    Notify = Callable[["Stack", str], Json]
+Json = dict[str, Any]
+Notify = Callable[["Stack", str], Json]
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow("asks about 28 routes of a deployed stack")]
 
@@ -69,22 +62,16 @@ def by_rule(
 ) -> Notify:
     """Return the configuration that sends events to EventBridge, and make a rule there.
 
-    Args:
-        to: The output of the stack that names the target; a topic before the function, if empty.
-        state: That of the rule.
-        is_on: Whether the bucket sends its events.
-        pattern: What the rule's pattern has besides.
-        target: What its target has besides.
+    Its target is an output of the stack, or a topic before the function, if that is empty.
     """
     more = pattern or {}
 
     def notify(stack: Stack, bucket: str) -> Json:
         detail = {"bucket": {"name": [bucket]}, **more.get("detail", {})}
         chosen = {"source": ["aws.s3"], **more, "detail": detail}
-        events, name = stack.aws.client("events"), f"lava.{stack.realm.name}.{bucket}"
         arn = stack.outputs[to] if to else subscribed(stack, bucket, "FunctionArn", ("events",))
-        events.put_rule(Name=name, EventPattern=json.dumps(chosen), State=state)
-        events.put_targets(Rule=name, Targets=[{"Id": "s3trigger", "Arn": arn, **(target or {})}])
+        name = f"lava.{stack.realm.name}.{bucket}"
+        stack.put_rule(name, chosen, state, Arn=arn, **(target or {}))
         return {"EventBridgeConfiguration": {}} if is_on else {}
 
     return notify
@@ -100,10 +87,7 @@ def nothing(_: Stack, __: str) -> Json:
 
 def someone_else(stack: Stack, bucket: str) -> Json:
     """Return a notification to a queue that the function does not read."""
-    sqs = stack.aws.client("sqs")
-    arn = f"arn:aws:sqs:{REGION}:{ACCOUNT}:{bucket}"
-    text = policy(allow("sqs:SendMessage", arn, Principal="*"))
-    sqs.create_queue(QueueName=bucket, Attributes={"Policy": text})
+    arn = stack.other_queue(bucket)
     return {"QueueConfigurations": [{"QueueArn": arn, "Events": [CREATED]}]}
 
 
@@ -114,16 +98,16 @@ class Case:
     notify: Notify
     excluded: str | None = None
     """A part of the reason why the event does not arrive; None if it does."""
-    times: int = 1
-    """How often it arrives."""
+    routes: int = 1
+    """On how many routes it arrives, if it does."""
     entry: Json = field(default_factory=dict)
     """Fields of the entry."""
     is_put: bool = True
     """Whether an object is put; the local server does not do what AWS does in other cases."""
 
-
-def case(notify: Notify, excluded: str | None = None, **more: Any) -> Case:
-    return Case(notify, excluded, **({"times": 0} if excluded is not None else {}) | more)
+    @property
+    def times(self) -> int:
+        return self.routes if self.excluded is None else 0
 
 
 OF_S3: Final = {"if_event_type": "ObjectCreated:Put"}
@@ -131,55 +115,53 @@ OF_EVENTBRIDGE: Final = {"if_event_type": "ObjectCreated:PutObject"}
 
 
 def of_object(**tests: list[Any]) -> Json:
-    """Return the pattern that tests an object."""
     return {"detail": {"object": tests}}
 
 
 ROUTES: Final = {
-    "s3": case(by_function()),
-    "s3-prefix": case(by_function(prefix="in/")),
-    "s3-other-prefix": case(by_function(prefix="out/"), "the prefix 'out/'"),
-    "s3-other-suffix": case(by_function(suffix=".txt"), "the suffix '.txt'"),
-    "s3-other-type": case(by_function(REMOVED), "do not include ObjectCreated:Put"),
-    "s3-not-encoded": case(by_function(prefix="in=/"), "'in=/' is not percent-encoded"),
-    "queue": case(by_queue()),
-    "queue-other-prefix": case(by_queue(prefix="out/"), "the prefix 'out/'"),
-    "queue-other-type": case(by_queue(REMOVED), "do not include ObjectCreated:Put"),
-    "topic": case(by_topic()),
-    "topic-queue": case(notified(TOPICS, "IntakeQueueArn")),
-    "topic-other-prefix": case(by_topic(prefix="out/"), "the prefix 'out/'"),
-    "topic-other-type": case(by_topic(REMOVED), "do not include ObjectCreated:Put"),
-    "rule": case(by_rule()),
-    "rule-queue": case(by_rule(to="IntakeQueueArn")),
-    "rule-topic": case(by_rule(to="")),
-    "rule-key": case(by_rule(pattern=of_object(key=[{"suffix": ".csv"}]))),
-    "rule-disabled": case(by_rule(state="DISABLED"), "it is disabled"),
-    "rule-other-key": case(
+    "s3": Case(by_function()),
+    "s3-prefix": Case(by_function(prefix="in/")),
+    "s3-other-prefix": Case(by_function(prefix="out/"), "the prefix 'out/'"),
+    "s3-other-suffix": Case(by_function(suffix=".txt"), "the suffix '.txt'"),
+    "s3-other-type": Case(by_function(REMOVED), "do not include ObjectCreated:Put"),
+    "s3-not-encoded": Case(by_function(prefix="in=/"), "'in=/' is not percent-encoded"),
+    "queue": Case(by_queue()),
+    "queue-other-prefix": Case(by_queue(prefix="out/"), "the prefix 'out/'"),
+    "queue-other-type": Case(by_queue(REMOVED), "do not include ObjectCreated:Put"),
+    "topic": Case(by_topic()),
+    "topic-queue": Case(notified(TOPICS, "IntakeQueueArn")),
+    "topic-other-prefix": Case(by_topic(prefix="out/"), "the prefix 'out/'"),
+    "topic-other-type": Case(by_topic(REMOVED), "do not include ObjectCreated:Put"),
+    "rule": Case(by_rule()),
+    "rule-queue": Case(by_rule(to="IntakeQueueArn")),
+    "rule-topic": Case(by_rule(to="")),
+    "rule-key": Case(by_rule(pattern=of_object(key=[{"suffix": ".csv"}]))),
+    "rule-disabled": Case(by_rule(state="DISABLED"), "it is disabled"),
+    "rule-other-key": Case(
         by_rule(pattern=of_object(key=[{"prefix": "out/"}])),
         'detail.object.key is [{"prefix": "out/"}]',
     ),
-    "rule-other-type": case(
+    "rule-other-type": Case(
         by_rule(pattern={"detail-type": ["Object Deleted"]}), 'detail-type is ["Object Deleted"]'
     ),
-    "rule-larger": case(
+    "rule-larger": Case(
         by_rule(pattern=of_object(size=[{"numeric": [">", 1000]}])), "detail.object.size is"
     ),
-    "rule-without-events": case(by_rule(is_on=False), "the bucket sends EventBridge no events"),
-    "rule-transforms": case(
+    "rule-without-events": Case(by_rule(is_on=False), "the bucket sends EventBridge no events"),
+    "rule-transforms": Case(
         by_rule(target={"InputPath": "$.detail"}),
         "its target changes the event (InputPath)",
         is_put=False,
     ),
-    "twice": case(both, times=2),
-    "nothing": case(nothing, ""),
-    "someone-else": case(someone_else, ""),
-    "type-of-s3-by-s3": case(by_function(), entry=OF_S3),
-    "type-of-eventbridge-by-rule": case(by_rule(), entry=OF_EVENTBRIDGE),
+    "twice": Case(both, routes=2),
+    "nothing": Case(nothing, ""),
+    "someone-else": Case(someone_else, ""),
+    "type-of-s3-by-s3": Case(by_function(), entry=OF_S3),
+    "type-of-eventbridge-by-rule": Case(by_rule(), entry=OF_EVENTBRIDGE),
 }
 
 
 def explained(line: CommandLine, uri: str, *arguments: str) -> tuple[int, Json]:
-    """Return exit status and the event of what `explain` prints."""
     ran = line.json("explain", uri, *arguments)
     [event] = ran.json()["events"]
     return ran.status, event
@@ -194,7 +176,6 @@ def exclusion(line: CommandLine, bucket: str) -> str:
 
 
 def connect(stack: Stack, bucket: str, notify: Notify, **entry: Any) -> None:
-    """Make a bucket with an entry, and connect it."""
     stack.trigger(bucket, bucket, **entry)
     stack.aws.client("s3").create_bucket(Bucket=bucket)
     stack.notify(bucket, **notify(stack, bucket))
@@ -329,34 +310,18 @@ class TestFunction:
             "observes": ({"S3TRIGGER_MODE": "observe"}, {}, "it only observes"),
             "does not start": ({"S3TRIGGER_CACHE_TTL": "soon"}, {}, "it cannot start"),
             "shorter delays": ({"SQS_MAX_DELAY_MINS": "5"}, {"delay": "10m"}, "from 0 to 5 min"),
+            "does not run": (None, {}, "its reserved concurrency is 0"),
         },
     )
     def test_what_it_does_not_dispatch(
-        self, stack: Stack, line: CommandLine, variables: Json, entry: Json, said: str
+        self, stack: Stack, line: CommandLine, variables: Json | None, entry: Json, said: str
     ) -> None:
         bucket = f"explain-function-{len(said)}"
         connect(stack, bucket, by_function(), **entry)
         assert line("explain", f"s3://{bucket}/{KEY}").status == 0
-        with stack.with_variables(**variables):
+        with stack.stopped() if variables is None else stack.with_variables(**variables):
             ran = line("explain", f"s3://{bucket}/{KEY}")
         assert (ran.status, said in ran.output) == (1, True), ran.output
-
-    def test_a_function_that_lambda_does_not_run(self, stack: Stack, line: CommandLine) -> None:
-        bucket, client = "explain-stopped", stack.aws.client("lambda")
-        name = {"FunctionName": stack.function}
-        connect(stack, bucket, by_function())
-        assert line("explain", f"s3://{bucket}/{KEY}").status == 0
-        client.put_function_concurrency(**name, ReservedConcurrentExecutions=0)
-        try:
-            ran = line("explain", f"s3://{bucket}/{KEY}")
-        finally:
-            client.delete_function_concurrency(**name)
-        assert (ran.status, "its reserved concurrency is 0" in ran.output) == (1, True), ran.output
-
-    def test_a_function_that_is_not_there(self, line: CommandLine) -> None:
-        ran = line("explain", f"s3://explain-read/{KEY}", "--function", "no-such")
-        assert ran.status == 3
-        assert "there is no function no-such" in ran.output
 
     def test_of_a_payload_the_connection_is_not_judged(
         self, stack: Stack, line: CommandLine
@@ -398,7 +363,6 @@ The server asks for PutFunctionConcurrency in place of GetFunctionConcurrency.
 
 @pytest.fixture(scope="module")
 def _read(stack: Stack) -> None:
-    """A bucket by EventBridge, with an entry and an object."""
     connect(stack, "explain-read", by_rule())
     stack.put("explain-read", KEY)
     stack.dispatches("core", 1)
@@ -451,3 +415,8 @@ class TestPermissions:
         function = ran.json()["function"]
         assert (ran.status, function["dispatches"]) == (3, None)
         assert "GetFunctionConfiguration" in function["reason"]
+
+    def test_a_function_that_is_not_there(self, line: CommandLine) -> None:
+        ran = line("explain", f"s3://explain-read/{KEY}", "--function", "no-such")
+        assert ran.status == 3
+        assert "there is no function no-such" in ran.output

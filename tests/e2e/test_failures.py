@@ -28,12 +28,10 @@ POISON: Final = '{"this is": "no S3 event"}'
 
 
 def event(bucket: str, key: str) -> dict[str, Any]:
-    """Return the S3 event of an object."""
     return direct(record(key, bucket=bucket, size=4, sequencer=key))
 
 
 def fill_intake(stack: Stack, bodies: list[str]) -> None:
-    """Send messages to the intake queue."""
     for start in range(0, len(bodies), 10):
         stack.aws.client("sqs").send_message_batch(
             QueueUrl=stack.outputs["IntakeQueueUrl"],

@@ -18,7 +18,6 @@ HOSTILE = [
 
 
 def connect(stack: Stack, route: str, bucket: str) -> None:
-    """Connect a bucket to the function."""
     connections, intake = stack.connections, stack.outputs["IntakeQueueArn"]
     match route:
         case "S3":

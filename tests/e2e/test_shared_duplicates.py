@@ -29,7 +29,6 @@ def sharing(iam_aws: LocalAws) -> Stack:
 
 
 def event(key: str) -> dict[str, Any]:
-    """Return the S3 event of an object."""
     return direct(record(key, bucket=BUCKET, size=4, sequencer=f"0069{key}"))
 
 
