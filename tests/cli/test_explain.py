@@ -197,32 +197,13 @@ class TestErrorsOfEntries:
     @pytest.mark.parametrize(
         ("key", "expected"),
         [
-            (
-                "in",
-                [
-                    ("unknown_field", "paramters", "unknown field 'paramters' "),
-                    ("not_a_size", "if_size_gt", "if_size_gt: 'big' is not a size"),
-                    ("delay_out_of_range", "delay", "delay: '16m' is not from 0 to 15 minutes"),
-                ],
-            ),
-            (
-                "job",
-                [
-                    ("missing_field", "payload", "payload is missing"),
-                    ("not_a_worker", "worker", "worker: 1 is not the name of a worker"),
-                ],
-            ),
-            (
-                "text",
-                [
-                    ("bad_template", "job_id", "job_id: it cannot be compiled: Template"),
-                    ("bad_template", "globals", "globals: it cannot be compiled: Template"),
-                ],
-            ),
+            ("in", "unknown_field paramters, not_a_size if_size_gt, delay_out_of_range delay"),
+            ("job", "missing_field payload, not_a_worker worker"),
+            ("text", "bad_template job_id, bad_template globals"),
         ],
     )
     def test_all_errors_are_listed_with_their_codes(
-        self, explain: Explain, key: str, expected: list[tuple[str, str, str]]
+        self, explain: Explain, key: str, expected: str
     ) -> None:
         for name in ("t.yaml", "j.yaml"):
             (Path(explain.folder) / name).write_text(BROKEN)
@@ -232,13 +213,13 @@ class TestErrorsOfEntries:
         part = trigger["jobs"][0] if trigger["jobs"] else trigger
         assert part["outcome"] == "user_error"
         assert part["reason"].endswith(part["errors"][0]["message"])
-        for error, (code, field, message) in zip(part["errors"], expected, strict=True):
-            assert (error["code"], error["field"]) == (code, field)
-            assert error["message"].startswith(message)
+        first, *others = part["errors"]
+        assert ", ".join(f"{each['code']} {each['field']}" for each in [first, *others]) == expected
+        assert all(each["message"].startswith(each["field"]) for each in others)
         text = explain.files(f"s3://b/{key}").output
-        assert f"{part['reason']}  [{expected[0][0]}]\n" in text
-        for error in part["errors"][1:]:
-            assert f"      also {error['message']}  [{error['code']}]\n" in text
+        assert f"{part['reason']}  [{first['code']}]\n" in text
+        for each in others:
+            assert f"      also {each['message']}  [{each['code']}]\n" in text
 
     def test_the_schema_has_all_codes(self) -> None:
         schema = json.loads((files("lava_s3trigger.cli.explain") / "schema.json").read_text())
