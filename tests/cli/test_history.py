@@ -189,7 +189,11 @@ class TestNow:
     def test_a_file_of_earlier_versions_tells_all(
         self, log: Log, history: Histories, tmp_path: Path
     ) -> None:
-        now = {"if_fnmatch": "*.csv", "parameters": {"n": 1.5}, "description": "new"}
+        now: dict[str, Any] = {
+            "if_fnmatch": "*.csv",
+            "parameters": {"n": 1.5},
+            "description": "new",
+        }
         history.account.trigger("t", **now)
         then = history.entry(if_fnmatch=["*.CSV"], parameters={"n": 1}, owner="\x1b[2J")
         then["x-tests"] = []
