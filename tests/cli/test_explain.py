@@ -262,8 +262,8 @@ class TestText:
         assert (skipped.status, skipped.output.count(line)) == (1, 0)
 
     def test_no_entry_of_the_bucket(self, explain: Explain) -> None:
-        ran = explain.files("s3://other/in/a.csv")
-        assert "No dispatch: no trigger has the bucket other." in ran.output
+        output = explain.files("s3://other/in/a.csv").output
+        assert "No dispatch: no trigger has the bucket other." in output
 
     def test_no_entry_at_a_prefix_names_those_where_there_are(self, explain: Explain) -> None:
         entries = [trigger_entry(f"t{n}", f"p{n}", bucket="b") for n in range(6)]
@@ -365,7 +365,7 @@ class TestInterrupt:
         assert (process.returncode, out, err) == (130, b"", b"\n")
         assert {each.name for each in Path(explain.folder).iterdir()} == {"t.yaml", "j.yaml"}
 
-    def test_while_it_starts(self, explain: Explain) -> None:
+    def test_while_it_starts(self) -> None:
         program = (
             "import builtins, signal, os\n"
             "real = builtins.__import__\n"
@@ -377,12 +377,7 @@ class TestInterrupt:
             "main()\n"
         )
         with signals_received():
-            done = subprocess.run(
-                [sys.executable, "-c", program],
-                capture_output=True,
-                check=False,
-                cwd=explain.folder,
-            )
+            done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
         assert (done.returncode, done.stderr) == (130, b"")
 
 
