@@ -336,106 +336,89 @@ def test_a_finding_says_what_is_wrong(fields: dict[str, Any], message: str) -> N
     assert [each.message for each in found_in(as_json(**fields), "t.json").findings] == [message]
 
 
-class TestRules:
-    """Cases that the planted files do not have."""
-
-    @given(
-        st.text("ab/", min_size=1, max_size=4).filter(lambda text: text.strip("/") == text),
-        st.text("ab/*?[!]", min_size=1, max_size=6),
-        st.text("ab/", max_size=5),
-    )
-    def test_a_pattern_that_matches_some_key_is_not_called_impossible(
-        self, prefix: str, pattern: str, rest: str
-    ) -> None:
-        for key in (prefix, f"{prefix}/{rest}"):
-            if fnmatch.fnmatchcase(key, pattern):
-                text = as_json(prefix=prefix, if_fnmatch=[pattern])
-                assert "LT301" not in rules_in(text, "t.json")
-
-    def test_event_types_are_those_of_the_recorded_events(self) -> None:
-        text = (ROOT / "tests" / "aws_events" / "cases.csv").read_text()
-        cases = csv.DictReader(text.splitlines())
-
-        recorded = {each["event_type"] for each in cases}
-
-        assert recorded == event_types.ALL
-
-    @pytest.mark.parametrize(
-        ("job_id", "rules"),
-        [
-            ("load_{{ key.split('/')[1] }}", []),
-            ("scan_{{ key.split('/')[1] }}", ["LT503"]),
-            ("{{ key }}", []),
-            ("{% if key %}scan{% else %}load_orders{% endif %}", []),
-            ("{% set day = key %}load_{{ day }}", []),
-            ("{{ key }}_{{ bucket }}_tail", ["LT503"]),
-        ],
-    )
-    def test_a_templated_job_id_is_compared_with_all_jobs(
-        self, job_id: str, rules: list[str]
-    ) -> None:
-        text = json.dumps([trigger(job_id=job_id), job_entry("load_orders")])
-
-        assert rules_in(text, "t.json") == rules
+@given(
+    st.text("ab/", min_size=1, max_size=4).filter(lambda text: text.strip("/") == text),
+    st.text("ab/*?[!]", min_size=1, max_size=6),
+    st.text("ab/", max_size=5),
+)
+def test_a_pattern_that_matches_some_key_is_not_called_impossible(
+    prefix: str, pattern: str, rest: str
+) -> None:
+    for key in (prefix, f"{prefix}/{rest}"):
+        if fnmatch.fnmatchcase(key, pattern):
+            text = as_json(prefix=prefix, if_fnmatch=[pattern])
+            assert "LT301" not in rules_in(text, "t.json")
 
 
-class TestTrial:
-    """Entries are tried with the function's own decider."""
-
-    @pytest.mark.parametrize(
-        ("template", "found"),
-        [
-            ("{{ event.s3.object.key }}", "that come from EventBridge"),
-            ("{{ event.detail.object.key }}", "that come from S3"),
-            ("{{ event.s3.object.size + 1 }}", "that come from EventBridge and of deletions"),
-            ("{{ 100 // info.size }}", "of deletions and of empty objects"),
-            ("{{ info.event_type.removeprefix('ObjectCreated:').split(':')[1].upper() }}", ""),
-            (
-                "{{ {'Put': 1, 'Delete': 2}[info.event_type.split(':')[1]] + 1 }}",
-                "that come from EventBridge",
-            ),
-        ],
-    )
-    def test_it_is_said_which_events_would_be_parked(self, template: str, found: str) -> None:
-        [finding] = found_in(as_json(parameters={"a": template}), "t.json").findings
-
-        assert finding.rule == ("LT409" if found else "LT408")
-        assert finding.message.startswith(f"events {found} would".replace("  ", " "))
-
-    def test_the_function_says_the_same(self) -> None:
-        entry = trigger(parameters={"a": "text {{ key }}", "b": "{{ key + info.size }}"})
-        [finding] = found_in(json.dumps(entry), "t.json").findings
-
-        [entry_] = load_texts([("t.json", json.dumps(entry))]).entries
-        event = S3Object("orders", "incoming/a.csv", 1, NOW).event("us-east-1")
-        decision = decide_event(event, MemoryTriggers([entry_]), UnknownJobs())
-
-        assert decision.outcome == "user_error"
-        assert finding.message == f"events would be parked: {next(decision.outcomes).reason}"
+def test_event_types_are_those_of_the_recorded_events() -> None:
+    with (ROOT / "tests" / "aws_events" / "cases.csv").open() as file:
+        assert {each["event_type"] for each in csv.DictReader(file)} == event_types.ALL
 
 
 @pytest.mark.parametrize(
-    ("one", "other", "rules"),
+    ("template", "found"),
     [
-        ({"if_fnmatch": "*.csv"}, {"if_fnmatch": ["*.csv"]}, ["LT206"]),
-        ({"if_fnmatch": ["*.a", "*.b"]}, {"if_fnmatch": ["*.b", "*.a"]}, ["LT206"]),
-        ({"if_size_gt": "1KB"}, {"if_size_gt": 1000}, ["LT206"]),
-        ({"delay": "1m"}, {"delay": 60}, ["LT206"]),
-        ({"delay": 0}, {}, ["LT206"]),
-        ({"jinja": True, "parameters": {}}, {"globals": None}, ["LT206"]),
-        ({"job_id": ["load"]}, {"job_id": "load"}, ["LT206"]),
-        ({"if_fnmatch": "*.csv"}, {"if_fnmatch": "*.tsv"}, []),
-        ({"if_size_gt": 1}, {"if_size_gt": "1KB"}, []),
-        ({"job_id": ["load", "scan"]}, {"job_id": ["scan", "load"]}, []),
-        ({"parameters": {"a": 1}}, {"parameters": {"a": "1"}}, []),
+        ("{{ event.s3.object.key }}", "that come from EventBridge"),
+        ("{{ event.detail.object.key }}", "that come from S3"),
+        ("{{ event.s3.object.size + 1 }}", "that come from EventBridge and of deletions"),
+        ("{{ 100 // info.size }}", "of deletions and of empty objects"),
+        ("{{ info.event_type.removeprefix('ObjectCreated:').split(':')[1].upper() }}", ""),
+        (
+            "{{ {'Put': 1, 'Delete': 2}[info.event_type.split(':')[1]] + 1 }}",
+            "that come from EventBridge",
+        ),
     ],
 )
-def test_work_is_compared_by_its_meaning(
-    one: dict[str, Any], other: dict[str, Any], rules: list[str]
-) -> None:
-    text = json.dumps([trigger(**one), trigger(trigger_id="u", **other)])
+def test_it_is_said_which_events_would_be_parked(template: str, found: str) -> None:
+    [finding] = found_in(as_json(parameters={"a": template}), "t.json").findings
 
-    assert rules_in(text, "t.json") == rules
+    assert finding.rule == ("LT409" if found else "LT408")
+    assert finding.message.startswith(f"events {found} would".replace("  ", " "))
+
+
+def test_the_function_says_the_same() -> None:
+    entry = trigger(parameters={"a": "text {{ key }}", "b": "{{ key + info.size }}"})
+    [finding] = found_in(json.dumps(entry), "t.json").findings
+
+    [entry_] = load_texts([("t.json", json.dumps(entry))]).entries
+    event = S3Object("orders", "incoming/a.csv", 1, NOW).event("us-east-1")
+    decision = decide_event(event, MemoryTriggers([entry_]), UnknownJobs())
+
+    assert decision.outcome == "user_error"
+    assert finding.message == f"events would be parked: {next(decision.outcomes).reason}"
+
+
+def two(one: dict[str, Any], other: dict[str, Any]) -> list[Any]:
+    return [trigger(**one), trigger(trigger_id="u", **other)]
+
+
+ORDERS: Final = job_entry("load_orders")
+TOGETHER: Final[list[tuple[list[Any], list[str]]]] = [
+    # A templated job_id is compared with all jobs.
+    ([trigger(job_id="load_{{ key.split('/')[1] }}"), ORDERS], []),
+    ([trigger(job_id="scan_{{ key.split('/')[1] }}"), ORDERS], ["LT503"]),
+    ([trigger(job_id="{{ key }}"), ORDERS], []),
+    ([trigger(job_id="{% if key %}scan{% else %}load_orders{% endif %}"), ORDERS], []),
+    ([trigger(job_id="{% set day = key %}load_{{ day }}"), ORDERS], []),
+    ([trigger(job_id="{{ key }}_{{ bucket }}_tail"), ORDERS], ["LT503"]),
+    # Work is compared by its meaning.
+    (two({"if_fnmatch": "*.csv"}, {"if_fnmatch": ["*.csv"]}), ["LT206"]),
+    (two({"if_fnmatch": ["*.a", "*.b"]}, {"if_fnmatch": ["*.b", "*.a"]}), ["LT206"]),
+    (two({"if_size_gt": "1KB"}, {"if_size_gt": 1000}), ["LT206"]),
+    (two({"delay": "1m"}, {"delay": 60}), ["LT206"]),
+    (two({"delay": 0}, {}), ["LT206"]),
+    (two({"jinja": True, "parameters": {}}, {"globals": None}), ["LT206"]),
+    (two({"job_id": ["load"]}, {"job_id": "load"}), ["LT206"]),
+    (two({"if_fnmatch": "*.csv"}, {"if_fnmatch": "*.tsv"}), []),
+    (two({"if_size_gt": 1}, {"if_size_gt": "1KB"}), []),
+    (two({"job_id": ["load", "scan"]}, {"job_id": ["scan", "load"]}), []),
+    (two({"parameters": {"a": 1}}, {"parameters": {"a": "1"}}), []),
+]
+
+
+@pytest.mark.parametrize(("entries", "rules"), TOGETHER)
+def test_entries_are_checked_together(entries: list[Any], rules: list[str]) -> None:
+    assert rules_in(json.dumps(entries), "t.json") == rules
 
 
 @pytest.mark.parametrize(
