@@ -34,7 +34,6 @@ class Project:
         self.entries = [shutil.copy(CASES / name, folder) for name in ("entries.yaml", "jobs.yaml")]
 
     def test(self, cases: str, *options: str) -> Ran:
-        """Run cases in YAML."""
         file = self.folder / "cases.yml"
         file.write_text(cases)
         return self.line("test", *self.entries, "--cases", str(file), *options)

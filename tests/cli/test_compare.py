@@ -69,12 +69,10 @@ class Comparing:
         self.write([each.json for queue in queues for each in queue.take()])
 
     def write(self, messages: list[Any]) -> None:
-        """Write the dispatches of the other function into a file."""
         text = "".join(json.dumps(each) + "\n" for each in messages)
         (self.folder / "dispatches.jsonl").write_text(text)
 
     def written(self) -> list[Any]:
-        """Return the dispatches in the file."""
         text = (self.folder / "dispatches.jsonl").read_text()
         return [json.loads(each) for each in text.splitlines()]
 
@@ -85,30 +83,25 @@ class Comparing:
         (self.folder / name).write_text("\n".join(LogLines(self._caplog).lines()))
 
     def run(self, *arguments: str, status: int = 1) -> Any:
-        """Compare; return the differences."""
         ran = CommandLine(["compare"]).json(*arguments)
         assert ran.status == status, ran.errors + ran.output
         return ran.json()
 
     def logs(self, status: int = 1) -> Any:
-        """Compare with the log of the other function."""
         return self.run(str(self.folder / LOG), str(self.folder / "other.log"), status=status)
 
     def of_logs(self, ours: str, theirs: str, status: int = 1) -> Any:
-        """Compare two logs."""
         (self.folder / LOG).write_text(ours)
         (self.folder / "other.log").write_text(theirs)
         return self.logs(status)
 
     def dispatches(self, *more: str, status: int = 1) -> Any:
-        """Compare with the dispatches of the other function."""
         dispatches = str(self.folder / "dispatches.jsonl")
         return self.run(str(self.folder / LOG), "--dispatches", dispatches, *more, status=status)
 
 
 @pytest.fixture
 def comparing(harness: Harness, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> Comparing:
-    """What compares functions of the realm."""
     caplog.set_level("INFO", logger="lava_s3trigger")
     return Comparing(harness, caplog, tmp_path)
 
@@ -183,10 +176,7 @@ class TestThreeHundredEvents:
                 kept.append(each)  # sent twice
             kept.append(each)
         kept.append({**messages[0], "job_id": "load", "parameters": {"key": "off/13.csv"}})
-        [constant, *_] = [
-            n for n, each in enumerate(kept) if each["parameters"] == {"mode": "full"}
-        ]
-        del kept[constant]
+        kept.remove(next(each for each in kept if each["parameters"] == {"mode": "full"}))
         comparing.write(kept)
 
         found = comparing.dispatches()
@@ -198,12 +188,9 @@ class TestThreeHundredEvents:
             ("ours", None, "constant", "load", *decided),
             *[("theirs", None, None, "load", *sent)] * 3,
         ]
-        payloads_ = [
-            (each["payload"]["parameters"], each["equal"])
-            for each in found["differences"]
-            if each["key"] is None
-        ]
-        assert sorted(payloads_, key=repr) == [
+        equal = [each for each in found["differences"] if each["key"] is None]
+        counts = [(each["payload"]["parameters"], each["equal"]) for each in equal]
+        assert sorted(counts, key=repr) == [
             ({"key": "off/13.csv"}, 1),
             ({"key": "orders/15.csv", "size": "0"}, 1),
             ({"key": "orders/20.csv", "size": "1082"}, 1),
@@ -239,7 +226,6 @@ def lost(message: Any) -> list[Any]:
 
 
 def edited(**parameters: Any) -> Callable[[Any], list[Any]]:
-    """Return what edits the parameters of a message."""
     return lambda message: [{**message, "parameters": {**message["parameters"], **parameters}}]
 
 

@@ -16,11 +16,12 @@ from ruamel.yaml import YAML
 from lava_s3trigger.cli.objects.uri import s3_record
 from lava_s3trigger.errors import Code
 from tests.build import job_entry, record, text, trigger_entry
+from tests.cli.agreement import SAMPLES
 from tests.cli.commandline import CommandLine, Ran
 from tests.cli.schemas import validate
 from tests.processes import finish, signals_received, unread, wait_until
 from tools.local.realm import Realm
-from tools.local.server import CHECKOUT, LocalAws
+from tools.local.server import LocalAws
 
 COMMAND: Final = [sys.executable, "-m", "lava_s3trigger", "explain"]
 TRIGGERS: Final = """\
@@ -149,14 +150,7 @@ class TestJson:
             assert (job["worker"], job["queue"], job["outcome"]) == (None, None, "dispatched")
         assert explain(*arguments).output.count("job not checked") == 2
 
-    @pytest.mark.parametrize(
-        "path",
-        [
-            *sorted((CHECKOUT / "events").glob("*.json")),
-            *sorted((CHECKOUT / "tests" / "aws_events").glob("*.json")),
-        ],
-        ids=lambda path: path.name,
-    )
+    @pytest.mark.parametrize("path", SAMPLES, ids=lambda path: path.name)
     def test_samples_are_as_the_schema_says(self, path: Path, explain: Explain) -> None:
         entries = trigger_entry(prefix="*")
         for format_ in ("json", "text"):

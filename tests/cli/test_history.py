@@ -90,7 +90,6 @@ class TestDeliveries:
     """A delivery is what one invocation did with one message, or with an event by itself."""
 
     def outcomes(self, found: dict[str, Any]) -> str:
-        """Return the outcomes of the lines of each delivery."""
         return "|".join(
             " ".join(each["event"] for each in delivery["lines"])
             for delivery in found["deliveries"]
