@@ -12,6 +12,7 @@ from lava_s3trigger.handler import Function
 from lava_s3trigger.settings import Settings
 from tests.aws_in_memory import REGION, Endpoint
 from tests.build import item, job_entry, trigger_entry
+from tools.local.server import CHECKOUT
 
 from .commandline import CommandLine
 
@@ -20,6 +21,11 @@ Json = dict[str, Any]
 Message = tuple[str, int, Json]
 
 REALM: Final = "demo"
+SAMPLES: Final = [
+    *sorted((CHECKOUT / "events").glob("*.json")),
+    *sorted((CHECKOUT / "tests" / "aws_events").glob("*.json")),
+]
+"""Files of sample payloads."""
 PARKING: Final = "lava-demo-s3trigger-parked"
 
 

@@ -18,17 +18,14 @@ def run(*arguments: str | Path, folder: Path | str = ".", given: str = "", **var
 
 
 def found_in(text: str, name: str = "t.yaml", selection: Selection = BUT_INFO) -> Linted:
-    """Check the text of one file."""
     return checked(load_texts([(name, text)]), selection)
 
 
 def checked(loaded: Loaded, selection: Selection = BUT_INFO) -> Linted:
-    """Check entries."""
     return lint(loaded, selection, Surroundings())
 
 
 def rules_in(text: str, name: str = "t.yaml") -> list[str]:
-    """Return the ids of the rules that find something in the text of one file."""
     return [each.rule for each in found_in(text, name).findings]
 
 
@@ -47,5 +44,4 @@ def trigger(**fields: Any) -> dict[str, Any]:
 
 
 def as_json(**fields: Any) -> str:
-    """Return a good trigger entry as JSON."""
     return json.dumps(trigger(**fields))

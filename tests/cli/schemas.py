@@ -20,13 +20,11 @@ def has_schema(command: str) -> bool:
 
 
 def schema(command: str) -> Any:
-    """Return the JSON Schema of what a command prints as JSON."""
     return json.loads(_file(command).read_text())
 
 
 @cache
 def validator(command: str) -> Draft202012Validator:
-    """Return the validator of a command's JSON."""
     found = schema(command)
     Draft202012Validator.check_schema(found)
     return Draft202012Validator(found, format_checker=Draft202012Validator.FORMAT_CHECKER)

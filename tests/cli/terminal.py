@@ -1,5 +1,6 @@
 """What a terminal could take for more than text."""
 
+import io
 import json
 import re
 import unicodedata
@@ -19,6 +20,13 @@ HOSTILE: Final = (
 _STYLE: Final = re.compile(r"\x1b\[[0-9;]*m")
 """What commands write to a terminal themselves: colours and weights, and nothing else."""
 _NEVER: Final = frozenset(["Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"])
+
+
+class Terminal(io.StringIO):
+    """A terminal that keeps what is written to it."""
+
+    def isatty(self) -> bool:
+        return True
 
 
 def raw(text: str, *, is_terminal: bool = False) -> set[str]:

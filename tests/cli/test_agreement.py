@@ -14,18 +14,13 @@ from lava_s3trigger import conditions
 from lava_s3trigger.triggers import prefixes
 from tests.aws_in_memory import Endpoint
 from tests.build import direct, eventbridge, item, job_entry, record, trigger_entry
-from tests.cli.agreement import Agreement
+from tests.cli.agreement import SAMPLES, Agreement
 from tests.examples import examples
 from tests.function.user_errors import USER_ERRORS
 from tests.routes import ROUTES, of_eventbridge, of_s3
-from tools.local.server import CHECKOUT
 
 Item = dict[str, dict[str, Any]]
 
-SAMPLES: Final = [
-    *sorted((CHECKOUT / "events").glob("*.json")),
-    *sorted((Path(__file__).parents[1] / "aws_events").glob("*.json")),
-]
 many = settings(
     max_examples=examples(1_000),  # of each strategy
     deadline=None,
@@ -40,12 +35,10 @@ def agreement(endpoint: Endpoint, tmp_path: Path) -> Agreement:
 
 
 def trigger(trigger_id: str = "t", **fields: Any) -> Item:
-    """Return a trigger; fields replace its own."""
     return item(trigger_entry(trigger_id, **fields))
 
 
 def job(job_id: str, worker: str = "core", **fields: Any) -> Item:
-    """Return a job."""
     return item(job_entry(job_id, worker, **fields))
 
 

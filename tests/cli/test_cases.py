@@ -9,7 +9,7 @@ from xml.etree import ElementTree as ET
 import pytest
 from ruamel.yaml import YAML
 
-from tests.build import job_entry, trigger_entry
+from tests.build import item, job_entry, trigger_entry
 from tools.local.realm import Realm
 from tools.local.server import CHECKOUT
 
@@ -34,7 +34,6 @@ class Project:
         self.entries = [shutil.copy(CASES / name, folder) for name in ("entries.yaml", "jobs.yaml")]
 
     def test(self, cases: str, *options: str) -> Ran:
-        """Run cases in YAML."""
         file = self.folder / "cases.yml"
         file.write_text(cases)
         return self.line("test", *self.entries, "--cases", str(file), *options)
@@ -259,19 +258,9 @@ class TestFormats:
     """Entries may be in any format that the table's entries come in."""
 
     def test_entries_in_dynamodbs_json_have_cases(self, tmp_path: Path, line: CommandLine) -> None:
-        case = {
-            "M": {
-                "key": {"S": "p/a"},
-                "size": {"N": "5"},
-                "expect": {"L": [{"M": {"job_id": {"S": "j"}, "parameters": {"M": {}}}}]},
-            }
-        }
-        item = {
-            **{name: {"S": name[0]} for name in ("trigger_id", "bucket", "prefix", "job_id")},
-            "enabled": {"BOOL": True},
-            "x-tests": {"L": [case]},
-        }
-        (tmp_path / "scan.json").write_text(json.dumps({"Items": [item], "Count": 1}))
+        case = {"key": "in/a", "size": 5, "expect": [{"job_id": "load", "parameters": {}}]}
+        entry = item(trigger_entry() | {"x-tests": [case]})
+        (tmp_path / "scan.json").write_text(json.dumps({"Items": [entry], "Count": 1}))
         assert line("test", str(tmp_path)).output == "1 case: 1 passed, 0 failed\n"
 
     def test_cases_may_be_json_lines(self, project: Project) -> None:

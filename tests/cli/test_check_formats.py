@@ -47,20 +47,6 @@ def planted() -> Linted:
 class TestText:
     """Text shows the place, the line and a caret."""
 
-    def test_a_finding_has_its_line_and_a_caret(self) -> None:
-        assert written(found_in(TEXT), "text") == (
-            "t.yaml:3:11: warning LT201 the prefix 'incoming/' matches only an object of exactly"
-            " this key; without the slash it matches what is below [trigger load-orders]\n"
-            "     3 |   prefix: incoming/ # the folder\n"
-            "       |           ^^^^^^^^^\n"
-            "    --fix writes: incoming\n"
-            "t.yaml:6:15: error LT112 if_size_gt: '10kb' is not a size such as 10, 10KB or 1.5MiB"
-            " (units: B K M G T P KB MB GB TB PB KiB MiB GiB TiB PiB) [trigger load-orders]\n"
-            "     6 |   if_size_gt: 10kb\n"
-            "       |               ^^^^\n"
-            "    --fix writes: 10KB\n"
-        )
-
     @pytest.mark.parametrize(
         ("before", "columns"),
         [("", 0), ("é", 1), ("日本", 4), ("\u202e", 6), ("e\u0301", 1), ("\t", 1)],

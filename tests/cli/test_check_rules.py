@@ -5,7 +5,7 @@ import fnmatch
 import json
 import re
 from pathlib import Path
-from typing import Any, Final, NamedTuple, get_args
+from typing import Any, Final, get_args
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -18,14 +18,14 @@ from lava_s3trigger.cli.check.rules.checked import CheckedEntry
 from lava_s3trigger.cli.check.rules.files import CASE_FIELDS
 from lava_s3trigger.cli.decide.decider import decide_event
 from lava_s3trigger.cli.decide.fixed_values import NOW
-from lava_s3trigger.cli.entries.dynamodb import attribute_of
 from lava_s3trigger.cli.entries.load import Entry, Loaded, load, load_texts
 from lava_s3trigger.cli.entries.memory import MAX_DELAY, MemoryTriggers, UnknownJobs
 from lava_s3trigger.cli.objects.record import S3Object
 from lava_s3trigger.cli.testing import fields as case_fields
 from lava_s3trigger.errors import Code, EntryError
+from tests.build import item, job_entry
 from tests.cli.checking import BUT_INFO, EVERYTHING, as_json, found_in, rules_in, trigger
-from tests.cli.mistakes import JOB, Mistake, mistakes
+from tests.cli.mistakes import Mistake, mistakes
 from tests.docs.pages import fenced
 from tests.examples import examples
 
@@ -34,23 +34,10 @@ PLANTED: Final = Path(__file__).with_name("planted")
 PACKAGE: Final = ROOT / "lava_s3trigger"
 
 
-class Planted(NamedTuple):
-    """A planted mistake."""
-
-    file: str
-    line: str
-    column: str
-    rule: str
-    text: str
-    """What stands there in the file."""
-
-
 ELSEWHERE: Final = {"LT012", "LT114", "LT116", "LT146", "LT147", "LT139", "LT505", "LT507"}
 """Rules whose mistakes need a file, another realm, a huge entry or a slow pattern."""
-EXPECTED: Final = [
-    Planted(*row)
-    for row in list(csv.reader((PLANTED / "expected.csv").read_text().splitlines()))[1:]
-]
+EXPECTED: Final = [*csv.reader((PLANTED / "expected.csv").read_text().splitlines())][1:]
+"""Planted mistakes: file, line, column, rule, and what stands there in the file."""
 
 
 def test_planted_mistakes_are_found_at_their_places_and_nothing_else() -> None:
@@ -60,11 +47,11 @@ def test_planted_mistakes_are_found_at_their_places_and_nothing_else() -> None:
         (Path(each.file.name).name, str(each.line or ""), str(each.column or ""), each.rule)
         for each in findings
         if each.file
-    } == {each[:4] for each in EXPECTED}
-    for mistake in EXPECTED:
-        if mistake.line:
-            lines = (PLANTED / mistake.file).read_text().split("\n")
-            assert lines[int(mistake.line) - 1][int(mistake.column) - 1 :].startswith(mistake.text)
+    } == {(file, line, column, rule) for file, line, column, rule, _ in EXPECTED}
+    for file, line, column, _, text in EXPECTED:
+        if line:
+            lines = (PLANTED / file).read_text().split("\n")
+            assert lines[int(line) - 1][int(column) - 1 :].startswith(text)
 
 
 MISTAKES: Final = [*mistakes()]
@@ -89,7 +76,7 @@ class TestTableOfMistakes:
         assert [each for each in MISTAKES if each.rule not in rules_in(each.text, each.name)] == []
 
     def test_the_rules_that_no_file_is_planted_for_have_mistakes(self) -> None:
-        planted = {each.rule for each in MISTAKES} | {each.rule for each in EXPECTED}
+        planted = {each.rule for each in MISTAKES} | {each[3] for each in EXPECTED}
 
         assert {rule.id for rule in all_rules()} - planted == ELSEWHERE
 
@@ -98,12 +85,12 @@ class TestTableOfMistakes:
 ERRORS: Final[list[tuple[Code, str, dict[str, Any]]]] = [
     ("missing_field", "LT105", trigger(enabled=...)),
     ("missing_field", "LT106", trigger(job_id=...)),
-    ("missing_field", "LT121", {**JOB, "worker": ...}),
+    ("missing_field", "LT121", job_entry(worker=None)),
     ("unknown_field", "LT103", trigger(colour="red")),
     ("unknown_condition", "LT104", trigger(if_weather="rain")),
     ("not_a_boolean", "LT107", trigger(enabled=[1])),
     ("not_a_boolean", "LT107", trigger(jinja=[1])),
-    ("not_a_boolean", "LT107", {**JOB, "enabled": [1]}),
+    ("not_a_boolean", "LT107", job_entry(enabled=[1])),
     ("not_a_map", "LT108", trigger(parameters=[1])),
     ("not_a_job_id", "LT109", trigger(job_id=[])),
     ("not_a_duration", "LT110", trigger(delay="soon")),
@@ -112,8 +99,8 @@ ERRORS: Final[list[tuple[Code, str, dict[str, Any]]]] = [
     ("not_a_pattern", "LT113", trigger(if_fnmatch=1)),
     ("not_a_pattern", "LT113", trigger(if_event_type=["a"] * 1001)),
     ("not_a_pattern", "LT113", trigger(if_fnmatch="a" * 1025)),
-    ("not_a_worker", "LT122", {**JOB, "worker": ""}),
-    ("reserved_global", "LT123", {**JOB, "globals": {"Lava": 1}}),
+    ("not_a_worker", "LT122", job_entry(worker="")),
+    ("reserved_global", "LT123", job_entry(globals={"Lava": 1})),
     ("bad_template", "LT401", trigger(parameters={"a": "{{"})),
 ]
 SLOW: Final = "reading conditions aborted: it took longer than 3 s"
@@ -121,38 +108,32 @@ SLOW: Final = "reading conditions aborted: it took longer than 3 s"
 
 def errors_of(entry: dict[str, Any]) -> tuple[EntryError, ...]:
     """Return the errors for which the function refuses an entry."""
-    text = json.dumps({name: value for name, value in entry.items() if value is not ...})
-    return CheckedEntry(load_texts([("t.json", text)]).entries[0], MAX_DELAY).errors
+    [loaded] = load_texts([("t.json", json.dumps(entry))]).entries
+    return CheckedEntry(loaded, MAX_DELAY).errors
 
 
 class TestErrors:
     """All errors for which the function's readers refuse an entry have a rule."""
 
-    @pytest.mark.parametrize("case", ERRORS, ids=lambda case: "-".join(case[:2]))
-    def test_each_error_has_a_rule(self, case: tuple[Code, str, dict[str, Any]]) -> None:
-        code, rule, entry = case
-        text = json.dumps({name: value for name, value in entry.items() if value is not ...})
-
+    @pytest.mark.parametrize(("code", "rule", "entry"), ERRORS)
+    def test_each_error_has_a_rule(self, code: Code, rule: str, entry: dict[str, Any]) -> None:
         # Templates are compiled when they are first rendered.
         assert code == "bad_template" or [each.code for each in errors_of(entry)] == [code]
-        assert rule in rules_in(text, "t.json")
+        assert rule in rules_in(json.dumps(entry), "t.json")
 
     def test_each_code_has_a_rule(self) -> None:
         codes = {each.of for each in all_rules() if each.subject == "error"}
 
         assert codes | {"bad_template"} == set(get_args(Code))
-        assert {code for code, _, _ in ERRORS} == set(get_args(Code)) - {
-            "binary_value",
-            "reading_aborted",
-            "bad_argument",
-        }  # JSON has no binary values; the other two need conditions of their own
+        # JSON has no binary values; the other two need conditions of their own.
+        of_tests = {"binary_value", "reading_aborted", "bad_argument"}
+        assert {code for code, _, _ in ERRORS} == set(get_args(Code)) - of_tests
 
     def test_a_binary_value_has_a_rule(self) -> None:
-        item = {
-            **{name: attribute_of(value) for name, value in trigger().items()},
-            "parameters": {"M": {"a": {"L": [{"N": "1"}, {"B": b"x"}]}}},
-        }
-        [entry] = [Entry("trigger", item, "lava.prod.s3triggers")]
+        parameters = {"M": {"a": {"L": [{"N": "1"}, {"B": b"x"}]}}}
+        entry = Entry(
+            "trigger", item(trigger(), {"parameters": parameters}), "lava.prod.s3triggers"
+        )
 
         [finding] = lint(Loaded([entry]), BUT_INFO, Surroundings()).findings
 
@@ -185,14 +166,12 @@ class TestErrors:
         assert sorted(rules_in(text, "t.json")) == ["LT103", "LT104", "LT110", "LT112"]
 
     def test_each_reserved_global_of_a_job_is_found(self) -> None:
-        text = json.dumps({**JOB, "globals": {"lava_a": 1, "b": 2, "LAVA": 3}})
+        job = job_entry(globals={"lava_a": 1, "b": 2, "LAVA": 3})
 
-        found = found_in(text, "t.json").findings
+        found = found_in(json.dumps(job), "t.json").findings
 
-        assert [(each.rule, each.field) for each in found] == [
-            ("LT123", "globals.lava_a"),
-            ("LT123", "globals.LAVA"),
-        ]
+        places = [("LT123", "globals.lava_a"), ("LT123", "globals.LAVA")]
+        assert [(each.rule, each.field) for each in found] == places
 
     @given(st.dictionaries(st.sampled_from([
         "enabled", "job_id", "parameters", "globals", "jinja", "delay", "if_fnmatch",
@@ -357,107 +336,89 @@ def test_a_finding_says_what_is_wrong(fields: dict[str, Any], message: str) -> N
     assert [each.message for each in found_in(as_json(**fields), "t.json").findings] == [message]
 
 
-class TestRules:
-    """Cases that the planted files do not have."""
-
-    @given(
-        st.text("ab/", min_size=1, max_size=4).filter(lambda text: text.strip("/") == text),
-        st.text("ab/*?[!]", min_size=1, max_size=6),
-        st.text("ab/", max_size=5),
-    )
-    def test_a_pattern_that_matches_some_key_is_not_called_impossible(
-        self, prefix: str, pattern: str, rest: str
-    ) -> None:
-        for key in (prefix, f"{prefix}/{rest}"):
-            if fnmatch.fnmatchcase(key, pattern):
-                text = as_json(prefix=prefix, if_fnmatch=[pattern])
-                assert "LT301" not in rules_in(text, "t.json")
-
-    def test_event_types_are_those_of_the_recorded_events(self) -> None:
-        text = (ROOT / "tests" / "aws_events" / "cases.csv").read_text()
-        cases = csv.DictReader(text.splitlines())
-
-        recorded = {each["event_type"] for each in cases}
-
-        assert recorded == event_types.ALL
-
-    @pytest.mark.parametrize(
-        ("job_id", "rules"),
-        [
-            ("load_{{ key.split('/')[1] }}", []),
-            ("scan_{{ key.split('/')[1] }}", ["LT503"]),
-            ("{{ key }}", []),
-            ("{% if key %}scan{% else %}load_orders{% endif %}", []),
-            ("{% set day = key %}load_{{ day }}", []),
-            ("{{ key }}_{{ bucket }}_tail", ["LT503"]),
-        ],
-    )
-    def test_a_templated_job_id_is_compared_with_all_jobs(
-        self, job_id: str, rules: list[str]
-    ) -> None:
-        job = {"job_id": "load_orders", "type": "exe", "worker": "w", "payload": "p", "enabled": 1}
-        text = json.dumps([trigger(job_id=job_id), job])
-
-        assert rules_in(text, "t.json") == rules
+@given(
+    st.text("ab/", min_size=1, max_size=4).filter(lambda text: text.strip("/") == text),
+    st.text("ab/*?[!]", min_size=1, max_size=6),
+    st.text("ab/", max_size=5),
+)
+def test_a_pattern_that_matches_some_key_is_not_called_impossible(
+    prefix: str, pattern: str, rest: str
+) -> None:
+    for key in (prefix, f"{prefix}/{rest}"):
+        if fnmatch.fnmatchcase(key, pattern):
+            text = as_json(prefix=prefix, if_fnmatch=[pattern])
+            assert "LT301" not in rules_in(text, "t.json")
 
 
-class TestTrial:
-    """Entries are tried with the function's own decider."""
-
-    @pytest.mark.parametrize(
-        ("template", "found"),
-        [
-            ("{{ event.s3.object.key }}", "that come from EventBridge"),
-            ("{{ event.detail.object.key }}", "that come from S3"),
-            ("{{ event.s3.object.size + 1 }}", "that come from EventBridge and of deletions"),
-            ("{{ 100 // info.size }}", "of deletions and of empty objects"),
-            ("{{ info.event_type.removeprefix('ObjectCreated:').split(':')[1].upper() }}", ""),
-            (
-                "{{ {'Put': 1, 'Delete': 2}[info.event_type.split(':')[1]] + 1 }}",
-                "that come from EventBridge",
-            ),
-        ],
-    )
-    def test_it_is_said_which_events_would_be_parked(self, template: str, found: str) -> None:
-        [finding] = found_in(as_json(parameters={"a": template}), "t.json").findings
-
-        assert finding.rule == ("LT409" if found else "LT408")
-        assert finding.message.startswith(f"events {found} would".replace("  ", " "))
-
-    def test_the_function_says_the_same(self) -> None:
-        entry = trigger(parameters={"a": "text {{ key }}", "b": "{{ key + info.size }}"})
-        [finding] = found_in(json.dumps(entry), "t.json").findings
-
-        [entry_] = load_texts([("t.json", json.dumps(entry))]).entries
-        event = S3Object("orders", "incoming/a.csv", 1, NOW).event("us-east-1")
-        decision = decide_event(event, MemoryTriggers([entry_]), UnknownJobs())
-
-        assert decision.outcome == "user_error"
-        assert finding.message == f"events would be parked: {next(decision.outcomes).reason}"
+def test_event_types_are_those_of_the_recorded_events() -> None:
+    with (ROOT / "tests" / "aws_events" / "cases.csv").open() as file:
+        assert {each["event_type"] for each in csv.DictReader(file)} == event_types.ALL
 
 
 @pytest.mark.parametrize(
-    ("one", "other", "rules"),
+    ("template", "found"),
     [
-        ({"if_fnmatch": "*.csv"}, {"if_fnmatch": ["*.csv"]}, ["LT206"]),
-        ({"if_fnmatch": ["*.a", "*.b"]}, {"if_fnmatch": ["*.b", "*.a"]}, ["LT206"]),
-        ({"if_size_gt": "1KB"}, {"if_size_gt": 1000}, ["LT206"]),
-        ({"delay": "1m"}, {"delay": 60}, ["LT206"]),
-        ({"delay": 0}, {}, ["LT206"]),
-        ({"jinja": True, "parameters": {}}, {"globals": None}, ["LT206"]),
-        ({"job_id": ["load"]}, {"job_id": "load"}, ["LT206"]),
-        ({"if_fnmatch": "*.csv"}, {"if_fnmatch": "*.tsv"}, []),
-        ({"if_size_gt": 1}, {"if_size_gt": "1KB"}, []),
-        ({"job_id": ["load", "scan"]}, {"job_id": ["scan", "load"]}, []),
-        ({"parameters": {"a": 1}}, {"parameters": {"a": "1"}}, []),
+        ("{{ event.s3.object.key }}", "that come from EventBridge"),
+        ("{{ event.detail.object.key }}", "that come from S3"),
+        ("{{ event.s3.object.size + 1 }}", "that come from EventBridge and of deletions"),
+        ("{{ 100 // info.size }}", "of deletions and of empty objects"),
+        ("{{ info.event_type.removeprefix('ObjectCreated:').split(':')[1].upper() }}", ""),
+        (
+            "{{ {'Put': 1, 'Delete': 2}[info.event_type.split(':')[1]] + 1 }}",
+            "that come from EventBridge",
+        ),
     ],
 )
-def test_work_is_compared_by_its_meaning(
-    one: dict[str, Any], other: dict[str, Any], rules: list[str]
-) -> None:
-    text = json.dumps([trigger(**one), trigger(trigger_id="u", **other)])
+def test_it_is_said_which_events_would_be_parked(template: str, found: str) -> None:
+    [finding] = found_in(as_json(parameters={"a": template}), "t.json").findings
 
-    assert rules_in(text, "t.json") == rules
+    assert finding.rule == ("LT409" if found else "LT408")
+    assert finding.message.startswith(f"events {found} would".replace("  ", " "))
+
+
+def test_the_function_says_the_same() -> None:
+    entry = trigger(parameters={"a": "text {{ key }}", "b": "{{ key + info.size }}"})
+    [finding] = found_in(json.dumps(entry), "t.json").findings
+
+    [entry_] = load_texts([("t.json", json.dumps(entry))]).entries
+    event = S3Object("orders", "incoming/a.csv", 1, NOW).event("us-east-1")
+    decision = decide_event(event, MemoryTriggers([entry_]), UnknownJobs())
+
+    assert decision.outcome == "user_error"
+    assert finding.message == f"events would be parked: {next(decision.outcomes).reason}"
+
+
+def two(one: dict[str, Any], other: dict[str, Any]) -> list[Any]:
+    return [trigger(**one), trigger(trigger_id="u", **other)]
+
+
+ORDERS: Final = job_entry("load_orders")
+TOGETHER: Final[list[tuple[list[Any], list[str]]]] = [
+    # A templated job_id is compared with all jobs.
+    ([trigger(job_id="load_{{ key.split('/')[1] }}"), ORDERS], []),
+    ([trigger(job_id="scan_{{ key.split('/')[1] }}"), ORDERS], ["LT503"]),
+    ([trigger(job_id="{{ key }}"), ORDERS], []),
+    ([trigger(job_id="{% if key %}scan{% else %}load_orders{% endif %}"), ORDERS], []),
+    ([trigger(job_id="{% set day = key %}load_{{ day }}"), ORDERS], []),
+    ([trigger(job_id="{{ key }}_{{ bucket }}_tail"), ORDERS], ["LT503"]),
+    # Work is compared by its meaning.
+    (two({"if_fnmatch": "*.csv"}, {"if_fnmatch": ["*.csv"]}), ["LT206"]),
+    (two({"if_fnmatch": ["*.a", "*.b"]}, {"if_fnmatch": ["*.b", "*.a"]}), ["LT206"]),
+    (two({"if_size_gt": "1KB"}, {"if_size_gt": 1000}), ["LT206"]),
+    (two({"delay": "1m"}, {"delay": 60}), ["LT206"]),
+    (two({"delay": 0}, {}), ["LT206"]),
+    (two({"jinja": True, "parameters": {}}, {"globals": None}), ["LT206"]),
+    (two({"job_id": ["load"]}, {"job_id": "load"}), ["LT206"]),
+    (two({"if_fnmatch": "*.csv"}, {"if_fnmatch": "*.tsv"}), []),
+    (two({"if_size_gt": 1}, {"if_size_gt": "1KB"}), []),
+    (two({"job_id": ["load", "scan"]}, {"job_id": ["scan", "load"]}), []),
+    (two({"parameters": {"a": 1}}, {"parameters": {"a": "1"}}), []),
+]
+
+
+@pytest.mark.parametrize(("entries", "rules"), TOGETHER)
+def test_entries_are_checked_together(entries: list[Any], rules: list[str]) -> None:
+    assert rules_in(json.dumps(entries), "t.json") == rules
 
 
 @pytest.mark.parametrize(
@@ -468,9 +429,9 @@ def test_work_is_compared_by_its_meaning(
     ],
 )
 def test_only_a_likely_typo_has_a_suggestion(fields: dict[str, Any], message: str) -> None:
-    jobs = [{**JOB, "job_id": each} for each in ("range", "load")]
+    text = json.dumps([trigger(**fields), job_entry("range"), job_entry("load")])
 
-    [finding] = found_in(json.dumps([trigger(**fields), *jobs]), "t.json").findings
+    [finding] = found_in(text, "t.json").findings
 
     assert finding.message == message
 
@@ -486,17 +447,13 @@ ON_PURPOSE: Final = {"explain.md": {"LT201"}, "README.md": {"LT201"}}
 class TestGoodEntries:
     """Good entries have neither errors nor warnings."""
 
-    def test_the_examples_are_good(self) -> None:
-        linted = lint(load([str(ROOT / "examples")]), EVERYTHING, Surroundings())
-
-        assert [each for each in linted.findings if each.severity != "info"] == []
-
     def test_a_file_of_something_else_is_an_error_only_where_it_is_named(self) -> None:
         path = str(ROOT / "examples" / "deploy-policy.json")
 
         in_folder = lint(load([str(ROOT / "examples")]), EVERYTHING, Surroundings())
         named = lint(load([path]), EVERYTHING, Surroundings(), [path])
 
+        assert {each.severity for each in in_folder.findings} == {"info"}
         found = [each.rule for each in in_folder.findings if each.file and each.file.name == path]
         assert (found, [each.rule for each in named.findings]) == (["LT009"], ["LT006"])
 

@@ -65,20 +65,14 @@ class Comparing:
     def dispatch(self, *handed: Any) -> None:
         """Have a function dispatch; keep its log and its dispatches in files."""
         self._hand(self.harness.function(), handed, "other.log")
-        self.write(self.messages())
-
-    def messages(self) -> list[Any]:
-        """Take the dispatches off the queues of the workers."""
         queues = (self.harness.core, self.harness.web)
-        return [each.json for queue in queues for each in queue.take()]
+        self.write([each.json for queue in queues for each in queue.take()])
 
     def write(self, messages: list[Any]) -> None:
-        """Write the dispatches of the other function into a file."""
         text = "".join(json.dumps(each) + "\n" for each in messages)
         (self.folder / "dispatches.jsonl").write_text(text)
 
     def written(self) -> list[Any]:
-        """Return the dispatches in the file."""
         text = (self.folder / "dispatches.jsonl").read_text()
         return [json.loads(each) for each in text.splitlines()]
 
@@ -89,24 +83,25 @@ class Comparing:
         (self.folder / name).write_text("\n".join(LogLines(self._caplog).lines()))
 
     def run(self, *arguments: str, status: int = 1) -> Any:
-        """Compare; return the differences."""
         ran = CommandLine(["compare"]).json(*arguments)
         assert ran.status == status, ran.errors + ran.output
         return ran.json()
 
     def logs(self, status: int = 1) -> Any:
-        """Compare with the log of the other function."""
         return self.run(str(self.folder / LOG), str(self.folder / "other.log"), status=status)
 
+    def of_logs(self, ours: str, theirs: str, status: int = 1) -> Any:
+        (self.folder / LOG).write_text(ours)
+        (self.folder / "other.log").write_text(theirs)
+        return self.logs(status)
+
     def dispatches(self, *more: str, status: int = 1) -> Any:
-        """Compare with the dispatches of the other function."""
         dispatches = str(self.folder / "dispatches.jsonl")
         return self.run(str(self.folder / LOG), "--dispatches", dispatches, *more, status=status)
 
 
 @pytest.fixture
 def comparing(harness: Harness, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> Comparing:
-    """What compares functions of the realm."""
     caplog.set_level("INFO", logger="lava_s3trigger")
     return Comparing(harness, caplog, tmp_path)
 
@@ -181,10 +176,7 @@ class TestThreeHundredEvents:
                 kept.append(each)  # sent twice
             kept.append(each)
         kept.append({**messages[0], "job_id": "load", "parameters": {"key": "off/13.csv"}})
-        [constant, *_] = [
-            n for n, each in enumerate(kept) if each["parameters"] == {"mode": "full"}
-        ]
-        del kept[constant]
+        kept.remove(next(each for each in kept if each["parameters"] == {"mode": "full"}))
         comparing.write(kept)
 
         found = comparing.dispatches()
@@ -196,12 +188,9 @@ class TestThreeHundredEvents:
             ("ours", None, "constant", "load", *decided),
             *[("theirs", None, None, "load", *sent)] * 3,
         ]
-        payloads_ = [
-            (each["payload"]["parameters"], each["equal"])
-            for each in found["differences"]
-            if each["key"] is None
-        ]
-        assert sorted(payloads_, key=repr) == [
+        equal = [each for each in found["differences"] if each["key"] is None]
+        counts = [(each["payload"]["parameters"], each["equal"]) for each in equal]
+        assert sorted(counts, key=repr) == [
             ({"key": "off/13.csv"}, 1),
             ({"key": "orders/15.csv", "size": "0"}, 1),
             ({"key": "orders/20.csv", "size": "1082"}, 1),
@@ -237,7 +226,6 @@ def lost(message: Any) -> list[Any]:
 
 
 def edited(**parameters: Any) -> Callable[[Any], list[Any]]:
-    """Return what edits the parameters of a message."""
     return lambda message: [{**message, "parameters": {**message["parameters"], **parameters}}]
 
 
@@ -270,26 +258,19 @@ class TestRows:
             for each in comparing.written()
         ]
         comparing.write([*chain(*edits)])
-        found = comparing.dispatches("--triggers", self.entries(comparing, entry))
-        ours = [each for each in found["differences"] if each["side"] == "ours"]
-        assert [(each["trigger_id"], each["row"]) for each in ours] == [("t", row)]
-
-    def entries(self, comparing: Comparing, entry: dict[str, Any]) -> str:
-        """Write the entry into a file; return its path."""
         path = comparing.folder / "t.json"
         path.write_text(json.dumps(trigger_entry(**{"parameters": {"key": "{{ key }}"}, **entry})))
-        return str(path)
+        found = comparing.dispatches("--triggers", str(path))
+        ours = [each for each in found["differences"] if each["side"] == "ours"]
+        assert [(each["trigger_id"], each["row"]) for each in ours] == [("t", row)]
 
     def test_a_failure_that_came_again_is_no_difference(self, comparing: Comparing) -> None:
         about = {"bucket": "b", "key": "k", "trigger_id": "t", "job_id": "load"}
         sent = "dispatched " + json.dumps(about)
         failed = "failed " + json.dumps({**about, "kind": "aws_error", "reason": "x"})
-        (comparing.folder / LOG).write_text(sent)
-        (comparing.folder / "other.log").write_text(failed + "\n" + sent)
-        assert comparing.logs(status=0)["agreed"] == 1
+        assert comparing.of_logs(sent, f"{failed}\n{sent}", status=0)["agreed"] == 1
 
-        (comparing.folder / "other.log").write_text(failed)
-        ours, theirs = comparing.logs()["differences"]
+        ours, theirs = comparing.of_logs(sent, failed)["differences"]
         assert (ours["side"], ours["outcome"], ours["row"]) == ("ours", "dispatched", "failure")
         assert (theirs["outcome"], theirs["kind"]) == ("failed", "aws_error")
         assert theirs["row"] == "failure"
@@ -298,11 +279,12 @@ class TestRows:
         about = {"bucket": "b", "key": "k"}
         sent = "dispatched " + json.dumps({**about, "trigger_id": "t", "job_id": "load"})
         duplicate = "skipped " + json.dumps({**about, "kind": "duplicate", "reason": "duplicate"})
-        (comparing.folder / LOG).write_text(f"{sent}\n{sent}")
-        (comparing.folder / "other.log").write_text(f"{sent}\n{duplicate}")
-        [found] = comparing.logs()["differences"]
-        assert (found["side"], found["outcome"]) == ("ours", "dispatched")
-        assert found["row"] == "duplicate"
+        [found] = comparing.of_logs(f"{sent}\n{sent}", f"{sent}\n{duplicate}")["differences"]
+        assert (found["side"], found["outcome"], found["row"]) == (
+            "ours",
+            "dispatched",
+            "duplicate",
+        )
 
     def test_rows_are_those_of_the_page(self) -> None:
         [rows] = tables(section(DESIGN, "Differences from lava"))
@@ -317,6 +299,10 @@ class TestRows:
 
 class TestInput:
     """What a log and dispatches are read from."""
+
+    @pytest.fixture(autouse=True)
+    def _folder(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.chdir(tmp_path)
 
     ABOUT: Final = {"bucket": "b", "key": "k", "trigger_id": "t", "job_id": "load"}
     LINE: Final = json.dumps({"event": "dispatched", **ABOUT, "worker": "core", "parameters": {}})
@@ -342,43 +328,39 @@ class TestInput:
         ],
         ids=["body", "answer", "answers"],
     )
-    def test_is_understood(
-        self, line: CommandLine, tmp_path: Path, log: str, dispatches: str
-    ) -> None:
-        (tmp_path / "log").write_text(log)
-        (tmp_path / "sent").write_text(dispatches)
-        ran = line.run("compare", str(tmp_path / "log"), "--dispatches", str(tmp_path / "sent"))
+    def test_is_understood(self, line: CommandLine, log: str, dispatches: str) -> None:
+        Path("log").write_text(log)
+        Path("sent").write_text(dispatches)
+        ran = line("compare", "./log", "--dispatches", "sent")
         assert (ran.status, ran.output) == (0, "1 dispatches agree; no difference\n")
 
     @pytest.mark.parametrize(
-        ("given", "message"),
+        ("log", "dispatches", "message"),
         [
-            (("nothing\n", BODY), "no line has the outcome of an object"),
-            ((LINE, "no JSON"), "sent:1: not JSON"),
-            ((LINE, '{"a": 1}'), "not a dispatch, which has worker and job_id"),
-            ((LINE, "[1]"), "not a dispatch"),
-            ((None, BODY), "no such file; a log group is named in full"),
+            ("nothing\n", BODY, "no line has the outcome of an object"),
+            (LINE, "no JSON", "sent:1: not JSON"),
+            (LINE, '{"a": 1}', "not a dispatch, which has worker and job_id"),
+            (LINE, "[1]", "not a dispatch"),
+            (None, BODY, "no such file; a log group is named in full"),
         ],
         ids=["no log", "no JSON", "no dispatch", "a list", "no file"],
     )
     def test_a_mistake_is_one_line(
-        self, line: CommandLine, tmp_path: Path, given: tuple[str | None, str], message: str
+        self, line: CommandLine, log: str | None, dispatches: str, message: str
     ) -> None:
-        log, dispatches = given
         if log is not None:
-            (tmp_path / "log").write_text(log)
-        (tmp_path / "sent").write_text(dispatches)
-        ran = line.run("compare", str(tmp_path / "log"), "--dispatches", str(tmp_path / "sent"))
+            Path("log").write_text(log)
+        Path("sent").write_text(dispatches)
+        ran = line("compare", "./log", "--dispatches", "sent")
         assert (ran.status, ran.output) == (2 if log is None else 3, "")
         assert message in ran.errors
         assert ran.errors.count("\n") == 1
 
-    def test_a_terminal_is_safe(self, line: CommandLine, tmp_path: Path) -> None:
+    def test_a_terminal_is_safe(self, line: CommandLine) -> None:
         about = {**self.ABOUT, "key": "a\x1b[31m\u202eb", "event": "dispatched"}
-        (tmp_path / "log").write_text(json.dumps({**about, "parameters": {"x": "\x1b[1m"}}))
-        other = {**about, "parameters": {"x": "[bold]\x9b"}}
-        (tmp_path / "other").write_text(json.dumps(other))
-        ran = line.run("compare", str(tmp_path / "log"), str(tmp_path / "other"))
+        for name, value in {"log": "\x1b[1m", "other": "[bold]\x9b"}.items():
+            Path(name).write_text(json.dumps({**about, "parameters": {"x": value}}))
+        ran = line("compare", "./log", "./other")
         assert ran.status == 1
         assert ran.output.replace("\n", "").isprintable()
         assert "a\\x1b[31m\\u202eb" in ran.output

@@ -41,7 +41,6 @@ job_id: j
 
 
 def loaded(folder: Path, name: str, text: str) -> Loaded:
-    """Write a file, and load it."""
     (folder / name).write_text(text, newline="")
     return load([str(folder / name)])
 

@@ -16,11 +16,12 @@ from ruamel.yaml import YAML
 from lava_s3trigger.cli.objects.uri import s3_record
 from lava_s3trigger.errors import Code
 from tests.build import job_entry, record, text, trigger_entry
+from tests.cli.agreement import SAMPLES
 from tests.cli.commandline import CommandLine, Ran
 from tests.cli.schemas import validate
 from tests.processes import finish, signals_received, unread, wait_until
 from tools.local.realm import Realm
-from tools.local.server import CHECKOUT, LocalAws
+from tools.local.server import LocalAws
 
 COMMAND: Final = [sys.executable, "-m", "lava_s3trigger", "explain"]
 TRIGGERS: Final = """\
@@ -149,14 +150,7 @@ class TestJson:
             assert (job["worker"], job["queue"], job["outcome"]) == (None, None, "dispatched")
         assert explain(*arguments).output.count("job not checked") == 2
 
-    @pytest.mark.parametrize(
-        "path",
-        [
-            *sorted((CHECKOUT / "events").glob("*.json")),
-            *sorted((CHECKOUT / "tests" / "aws_events").glob("*.json")),
-        ],
-        ids=lambda path: path.name,
-    )
+    @pytest.mark.parametrize("path", SAMPLES, ids=lambda path: path.name)
     def test_samples_are_as_the_schema_says(self, path: Path, explain: Explain) -> None:
         entries = trigger_entry(prefix="*")
         for format_ in ("json", "text"):
@@ -197,32 +191,13 @@ class TestErrorsOfEntries:
     @pytest.mark.parametrize(
         ("key", "expected"),
         [
-            (
-                "in",
-                [
-                    ("unknown_field", "paramters", "unknown field 'paramters' "),
-                    ("not_a_size", "if_size_gt", "if_size_gt: 'big' is not a size"),
-                    ("delay_out_of_range", "delay", "delay: '16m' is not from 0 to 15 minutes"),
-                ],
-            ),
-            (
-                "job",
-                [
-                    ("missing_field", "payload", "payload is missing"),
-                    ("not_a_worker", "worker", "worker: 1 is not the name of a worker"),
-                ],
-            ),
-            (
-                "text",
-                [
-                    ("bad_template", "job_id", "job_id: it cannot be compiled: Template"),
-                    ("bad_template", "globals", "globals: it cannot be compiled: Template"),
-                ],
-            ),
+            ("in", "unknown_field paramters, not_a_size if_size_gt, delay_out_of_range delay"),
+            ("job", "missing_field payload, not_a_worker worker"),
+            ("text", "bad_template job_id, bad_template globals"),
         ],
     )
     def test_all_errors_are_listed_with_their_codes(
-        self, explain: Explain, key: str, expected: list[tuple[str, str, str]]
+        self, explain: Explain, key: str, expected: str
     ) -> None:
         for name in ("t.yaml", "j.yaml"):
             (Path(explain.folder) / name).write_text(BROKEN)
@@ -232,13 +207,13 @@ class TestErrorsOfEntries:
         part = trigger["jobs"][0] if trigger["jobs"] else trigger
         assert part["outcome"] == "user_error"
         assert part["reason"].endswith(part["errors"][0]["message"])
-        for error, (code, field, message) in zip(part["errors"], expected, strict=True):
-            assert (error["code"], error["field"]) == (code, field)
-            assert error["message"].startswith(message)
+        first, *others = part["errors"]
+        assert ", ".join(f"{each['code']} {each['field']}" for each in [first, *others]) == expected
+        assert all(each["message"].startswith(each["field"]) for each in others)
         text = explain.files(f"s3://b/{key}").output
-        assert f"{part['reason']}  [{expected[0][0]}]\n" in text
-        for error in part["errors"][1:]:
-            assert f"      also {error['message']}  [{error['code']}]\n" in text
+        assert f"{part['reason']}  [{first['code']}]\n" in text
+        for each in others:
+            assert f"      also {each['message']}  [{each['code']}]\n" in text
 
     def test_the_schema_has_all_codes(self) -> None:
         schema = json.loads((files("lava_s3trigger.cli.explain") / "schema.json").read_text())
@@ -281,8 +256,8 @@ class TestText:
         assert (skipped.status, skipped.output.count(line)) == (1, 0)
 
     def test_no_entry_of_the_bucket(self, explain: Explain) -> None:
-        ran = explain.files("s3://other/in/a.csv")
-        assert "No dispatch: no trigger has the bucket other." in ran.output
+        output = explain.files("s3://other/in/a.csv").output
+        assert "No dispatch: no trigger has the bucket other." in output
 
     def test_no_entry_at_a_prefix_names_those_where_there_are(self, explain: Explain) -> None:
         entries = [trigger_entry(f"t{n}", f"p{n}", bucket="b") for n in range(6)]
@@ -384,7 +359,7 @@ class TestInterrupt:
         assert (process.returncode, out, err) == (130, b"", b"\n")
         assert {each.name for each in Path(explain.folder).iterdir()} == {"t.yaml", "j.yaml"}
 
-    def test_while_it_starts(self, explain: Explain) -> None:
+    def test_while_it_starts(self) -> None:
         program = (
             "import builtins, signal, os\n"
             "real = builtins.__import__\n"
@@ -396,47 +371,28 @@ class TestInterrupt:
             "main()\n"
         )
         with signals_received():
-            done = subprocess.run(
-                [sys.executable, "-c", program],
-                capture_output=True,
-                check=False,
-                cwd=explain.folder,
-            )
+            done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
         assert (done.returncode, done.stderr) == (130, b"")
 
 
-class TestAws:
-    """Entries of tables, and objects that S3 knows."""
+def test_entries_of_tables_and_an_object_that_s3_knows(
+    aws: LocalAws, realm: Realm, explain: Explain, in_realm: tuple[str, ...]
+) -> None:
+    bucket = f"{realm.name}-b"
+    realm.put("s3triggers", [trigger_entry(bucket=bucket, job_id=["load", "none"], if_size_gt=4)])
+    realm.put("jobs", [job_entry("load", enabled=None)])
+    s3 = aws.client("s3")
+    s3.create_bucket(Bucket=bucket)
+    s3.put_object(Bucket=bucket, Key="in/a.csv", Body=b"12345")
 
-    def test_a_realm_and_an_object(
-        self, aws: LocalAws, realm: Realm, explain: Explain, in_realm: tuple[str, ...]
-    ) -> None:
-        bucket = f"{realm.name}-b"
-        realm.put(
-            "s3triggers", [trigger_entry(bucket=bucket, job_id=["load", "none"], if_size_gt=4)]
-        )
-        realm.put("jobs", [job_entry("load", enabled=None)])
-        s3 = aws.client("s3")
-        s3.create_bucket(Bucket=bucket)
-        s3.put_object(Bucket=bucket, Key="in/a.csv", Body=b"12345")
+    ran = explain.json(f"s3://{bucket}/in/a.csv", *in_realm)
 
-        ran = explain.json(f"s3://{bucket}/in/a.csv", *in_realm)
-
-        assert ran.status == 1
-        [event] = ran.json()["events"]
-        assert (event["size"], event["event_type"]) == (5, "ObjectCreated:Put")
-        [trigger] = event["triggers"]
-        assert trigger["source"] == f"lava.{realm.name}.s3triggers"
-        assert [job["reason"] for job in trigger["jobs"]] == [
-            "the job is disabled",
-            f"no job 'none' in lava.{realm.name}.jobs",
-        ]
-
-    def test_an_object_that_is_not_there(
-        self, aws: LocalAws, realm: Realm, explain: Explain, in_realm: tuple[str, ...]
-    ) -> None:
-        aws.client("s3").create_bucket(Bucket=f"{realm.name}-e")
-        ran = explain.json(f"s3://{realm.name}-e/a.csv", *in_realm)
-        assert ran.status == 1
-        assert "not found in S3; assuming 1 byte, created now" in ran.errors
-        assert ran.json()["events"][0]["size"] == 1
+    assert ran.status == 1
+    [event] = ran.json()["events"]
+    assert (event["size"], event["event_type"]) == (5, "ObjectCreated:Put")
+    [trigger] = event["triggers"]
+    assert trigger["source"] == f"lava.{realm.name}.s3triggers"
+    assert [job["reason"] for job in trigger["jobs"]] == [
+        "the job is disabled",
+        f"no job 'none' in lava.{realm.name}.jobs",
+    ]

@@ -90,7 +90,6 @@ class TestDeliveries:
     """A delivery is what one invocation did with one message, or with an event by itself."""
 
     def outcomes(self, found: dict[str, Any]) -> str:
-        """Return the outcomes of the lines of each delivery."""
         return "|".join(
             " ".join(each["event"] for each in delivery["lines"])
             for delivery in found["deliveries"]
@@ -189,7 +188,11 @@ class TestNow:
     def test_a_file_of_earlier_versions_tells_all(
         self, log: Log, history: Histories, tmp_path: Path
     ) -> None:
-        now = {"if_fnmatch": "*.csv", "parameters": {"n": 1.5}, "description": "new"}
+        now: dict[str, Any] = {
+            "if_fnmatch": "*.csv",
+            "parameters": {"n": 1.5},
+            "description": "new",
+        }
         history.account.trigger("t", **now)
         then = history.entry(if_fnmatch=["*.CSV"], parameters={"n": 1}, owner="\x1b[2J")
         then["x-tests"] = []

@@ -133,8 +133,8 @@ class TestChanges:
     def test_what_changes_is_counted_by_trigger(
         self, run: CommandLine, before: Any, after: Any, expected: Any
     ) -> None:
-        sides = ([entry(**each)] if isinstance(each, dict) else each for each in (before, after))
-        status, found = planned(run, *sides)
+        old, new = ([entry(**each)] if isinstance(each, dict) else each for each in (before, after))
+        status, found = planned(run, old, new)
 
         assert counts(found) == expected
         assert status == (1 if expected else 0)

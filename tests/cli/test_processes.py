@@ -39,7 +39,6 @@ class Raising:
 
 
 def objects(chunks: int) -> Iterator[S3Object]:
-    """Yield the objects of some chunks."""
     return (S3Object("b", f"k{number}", 1, NOW) for number in range(chunks * CHUNK_OBJECTS))
 
 

@@ -1,18 +1,13 @@
 """Long work tells how far it is."""
 
-import io
 import sys
 from typing import Any, Final
 
 import pytest
 
 from lava_s3trigger.cli.output.progress import LINE_SECONDS, Progress
+from tests.cli.terminal import Terminal
 from tests.clock import Clock
-
-
-class Terminal(io.StringIO):
-    def isatty(self) -> bool:
-        return True
 
 
 def terminal_of(monkeypatch: pytest.MonkeyPatch) -> Terminal:

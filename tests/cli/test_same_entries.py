@@ -42,22 +42,22 @@ class TestFiles:
     """What one command reads the others read, and what one refuses the others refuse."""
 
     def test_entries_and_jobs_of_one_folder_without_a_payload(
-        self, line: CommandLine, tmp_path: Path, command: str
+        self, line: CommandLine, command: str
     ) -> None:
-        (tmp_path / "entries" / "e.json").write_text(json.dumps([ENTRY, JOB]))
-        (tmp_path / "entries" / "payload.json").write_text('{"Records": []}')
-        ran = line.run(*commands("entries")[command])
+        Path("entries/e.json").write_text(json.dumps([ENTRY, JOB]))
+        Path("entries/payload.json").write_text('{"Records": []}')
+        ran = line(*commands("entries")[command])
 
         assert (ran.status, "unknown" in ran.output) == (0, False)
 
     @pytest.mark.parametrize("text", [None, "", "null", "[]", "{}", "triggers: []"])
     def test_files_without_an_entry_are_no_answer(
-        self, line: CommandLine, tmp_path: Path, command: str, text: str | None
+        self, line: CommandLine, command: str, text: str | None
     ) -> None:
         if text is not None:
-            (tmp_path / "entries" / "e.yaml").write_text(text)
+            Path("entries/e.yaml").write_text(text)
 
-        ran = line.run(*commands("entries")[command])
+        ran = line(*commands("entries")[command])
 
         assert (ran.status, ran.output) == (3, "")
         assert ran.errors in {
@@ -66,20 +66,18 @@ class TestFiles:
         }
 
     def test_a_path_that_is_empty_is_not_the_folder_itself(
-        self, line: CommandLine, tmp_path: Path, command: str
+        self, line: CommandLine, command: str
     ) -> None:
-        (tmp_path / "e.json").write_text(json.dumps(ENTRY))
+        Path("e.json").write_text(json.dumps(ENTRY))
 
-        ran = line.run(*commands("")[command])
+        ran = line(*commands("")[command])
 
         assert (ran.status, ran.output) == (2, "")
         assert "the path is empty" in ran.errors
 
-    def test_a_file_of_options_names_entries(
-        self, line: CommandLine, tmp_path: Path, command: str
-    ) -> None:
-        (tmp_path / "entries" / "e.json").write_text(json.dumps([ENTRY, JOB]))
-        (tmp_path / "lava-s3trigger.toml").write_text('triggers = ["entries"]')
+    def test_a_file_of_options_names_entries(self, line: CommandLine, command: str) -> None:
+        Path("entries/e.json").write_text(json.dumps([ENTRY, JOB]))
+        Path("lava-s3trigger.toml").write_text('triggers = ["entries"]')
         arguments = {
             "check": ["check"],
             "explain": ["explain", URI],
@@ -87,28 +85,26 @@ class TestFiles:
             "plan": ["plan", "--against", "entries", "--keys", "keys.txt"],
         }
 
-        assert line.run(*arguments[command]).status == 0
+        assert line(*arguments[command]).status == 0
 
 
 @pytest.mark.parametrize("command", ["explain", "test", "plan"])
-def test_an_entry_that_no_event_finds_is_a_warning(
-    line: CommandLine, tmp_path: Path, command: str
-) -> None:
+def test_an_entry_that_no_event_finds_is_a_warning(line: CommandLine, command: str) -> None:
     entries = [ENTRY, {**ENTRY, "trigger_id": "u", "prefix": ""}]
-    (tmp_path / "entries" / "e.json").write_text(json.dumps(entries))
+    Path("entries/e.json").write_text(json.dumps(entries))
 
     assert (
         "Warning: entries/e.json:1: no event finds this entry: prefix must be a text that is not"
         " empty\n"
-    ) in line.run(*commands("entries")[command]).errors
+    ) in line(*commands("entries")[command]).errors
 
 
 def test_a_job_that_files_of_triggers_lack_is_missing_for_explain_as_for_test(
-    line: CommandLine, tmp_path: Path
+    line: CommandLine,
 ) -> None:
-    (tmp_path / "entries" / "e.json").write_text(json.dumps([ENTRY, {**JOB, "job_id": "other"}]))
+    Path("entries/e.json").write_text(json.dumps([ENTRY, {**JOB, "job_id": "other"}]))
 
     for command in ("explain", "test"):
-        ran = line.run(*commands("entries")[command])
+        ran = line(*commands("entries")[command])
         assert ran.status == 1
         assert "no job 'load' in entries" in ran.output

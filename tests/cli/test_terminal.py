@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from lava_s3trigger.cli import main
 from lava_s3trigger.cli.output.escaping import safe
-from tests.build import eventbridge
+from tests.build import eventbridge, job_entry, trigger_entry
 from tests.cli.commandline import CommandLine
 from tests.cli.schemas import validate
 from tests.cli.terminal import HOSTILE, raw
@@ -58,30 +58,26 @@ def shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shown:
     return Shown(tmp_path)
 
 
-def world(
-    text: str, template: str = "{{ key }}", **fields: Any
-) -> tuple[Any, list[Any], list[Any]]:
+def world(text: str) -> tuple[Any, list[Any], list[Any]]:
     """Return a payload, triggers and jobs that hold a text wherever it can stand."""
     payload = eventbridge(f"{text}/{text}.csv", bucket=f"b{text}")
     payload["detail"]["reason"] = text
     payload["region"] = text
-    own = {"bucket": f"b{text}", "prefix": text, "enabled": True, "job_id": f"job{text}"}
-    triggers = [
-        {
-            "trigger_id": f"t{text}",
-            **own,
-            "parameters": {text: template, "k": "{{ key }}"},
-            **fields,
-        },
-        {"trigger_id": f"u{text}", **own, "if_fnmatch": [f"{text}*", text.upper()]},
-        {"trigger_id": f"v{text}", **own, "if_size_gt": text, text: 1},
-        {"trigger_id": f"w{text}", **own, "if_fnmatch": text, "delay": text},
-        {"trigger_id": f"x{text}", **own, "enabled": False},
-        {"trigger_id": f"y{text}", **own, "job_id": f"none{text}"},
-        {"trigger_id": f"z{text}", **own, "prefix": f"{text}/", "description": text},
+    changes: list[dict[str, Any]] = [
+        {"parameters": {text: "{{ key }}", "k": "{{ key }}"}},
+        {"if_fnmatch": [f"{text}*", text.upper()]},
+        {"if_size_gt": text, text: 1},
+        {"if_fnmatch": text, "delay": text},
+        {"enabled": False},
+        {"job_id": f"none{text}"},
+        {"prefix": f"{text}/", "description": text},
     ]
-    job = {"job_id": f"job{text}", "type": "exe", "worker": f"w{text}", "payload": text}
-    return payload, triggers, [{**job, "enabled": True}]
+    own = {"bucket": f"b{text}", "prefix": text, "job_id": f"job{text}"}
+    triggers = [
+        trigger_entry() | own | {"trigger_id": f"t{number}{text}"} | fields
+        for number, fields in enumerate(changes)
+    ]
+    return payload, triggers, [job_entry(f"job{text}", f"w{text}", payload=text)]
 
 
 class TestExplain:
@@ -104,9 +100,9 @@ class TestExplain:
         name, value = attack.value()
         key = attack.key.encode("utf-8", "replace").decode()  # S3 has no halves of characters
         payload = eventbridge(key)
-        trigger = {"trigger_id": "t", "bucket": "my-bucket", "prefix": "*", "enabled": True}
-        own = {"job_id": "load", **trigger, name: value}
-        shown.every_way(payload, [json.loads(_without_halves(own))], [])
+        # Without halves of characters, which DynamoDB cannot hold either.
+        entry = json.dumps(trigger_entry(prefix="*") | {name: value}, ensure_ascii=False)
+        shown.every_way(payload, [json.loads(entry.encode("utf-8", "replace"))], [])
 
     @settings(
         max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
@@ -141,12 +137,6 @@ class TestExplain:
             main(["explain", "s3://bx/x/caf\u00e9.csv", *files])
         assert ended.value.code == 0
         assert b"caf\\xe9" in buffer.getvalue()
-
-
-def _without_halves(value: Any) -> str:
-    """Return JSON without halves of surrogate pairs, which DynamoDB cannot hold."""
-    text = json.dumps(value, ensure_ascii=False)
-    return text.encode("utf-8", "replace").decode()
 
 
 class TestSafe:
