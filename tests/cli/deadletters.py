@@ -61,11 +61,11 @@ class DeadLetters:
     def _mapping(self, request: Request) -> Answer:
         if self.state is None:
             return refusal(403, "AccessDeniedException")
-        found: dict[str, Any] = {"UUID": UUID, "State": self.state}
-        if UUID not in request.path:
-            others = [{"EventSourceArn": f"arn:aws:sqs:us-east-1:1:{name}"} for name in self.reads]
-            found = {"EventSourceMappings": [found, *others]}
-        return answer(found)
+        found = {"UUID": UUID, "State": self.state}
+        if UUID in request.path:
+            return answer(found)
+        others = [{"EventSourceArn": f"arn:aws:sqs:us-east-1:1:{name}"} for name in self.reads]
+        return answer({"EventSourceMappings": [found, *others]})
 
     def _switched(self, request: Request) -> Answer:
         self.state = "Enabled" if request.json()["Enabled"] else "Disabled"
@@ -81,11 +81,11 @@ class DeadLetters:
             MessageAttributes=attributes,
         )
 
-    def park(self, key: str, trigger_id: str = "t", job_id: str = "none") -> None:
-        """Send what the function parks when a job does not exist."""
-        reason = f"no job {job_id!r}"
-        outcome = Outcome("user_error", "no_such_job", reason, trigger_id, job_id)
-        self.send(parked_message(self.record(key), [outcome], (), PARKED_AT))
+    def park(self, *keys: str, trigger_id: str = "t") -> None:
+        """Send what the function parks when job none does not exist."""
+        outcome = Outcome("user_error", "no_such_job", "no job 'none'", trigger_id, "none")
+        for key in keys:
+            self.send(parked_message(self.record(key), [outcome], (), PARKED_AT))
 
     def record(self, key: str) -> dict[str, Any]:
         """Return the event of an object of the account's bucket."""

@@ -19,6 +19,7 @@ from lava_s3trigger.cli.objects.uri import (
 from lava_s3trigger.deliveries import deliveries
 
 KEYS: Final = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=200)
+CONSOLE: Final = "console.aws.amazon.com/s3/object/my-bucket"
 TIME: Final = datetime(2026, 3, 14, 1, 59, 26, 535000, tzinfo=UTC)
 
 
@@ -37,14 +38,8 @@ class TestUris:
         [
             ("arn:aws:s3:::my-bucket/in/a%20b+c.csv", "in/a%20b+c.csv"),
             ("arn:aws-cn:s3:::my-bucket/in/a.csv", "in/a.csv"),
-            (
-                "https://s3.console.aws.amazon.com/s3/object/my-bucket?region=x&prefix=in/a%20b%2Bc.csv",
-                "in/a b+c.csv",
-            ),
-            (
-                "https://eu-west-1.console.aws.amazon.com/s3/object/my-bucket?prefix=in/a+b.csv&tab=x",
-                "in/a b.csv",
-            ),
+            (f"https://s3.{CONSOLE}?region=x&prefix=in/a%20b%2Bc.csv", "in/a b+c.csv"),
+            (f"https://eu-west-1.{CONSOLE}?prefix=in/a+b.csv&tab=x", "in/a b.csv"),
             ("https://my-bucket.s3.amazonaws.com/in/a%20b+c.csv", "in/a b+c.csv"),
             ("https://my-bucket.s3.eu-west-1.amazonaws.com/in/a.csv?versionId=1", "in/a.csv"),
             ("https://my-bucket.s3.dualstack.eu-west-1.amazonaws.com/in/a.csv", "in/a.csv"),
@@ -91,7 +86,6 @@ class TestRecords:
         )
         [delivery] = deliveries({"Records": [record]}, "us-east-1")
         [event] = [each.event for each in delivery.events]
-
         assert (event.bucket, event.key, event.size) == ("b", key, size)
         assert (event.event_type, event.event_time) == (CREATED, TIME)
         assert (event.source_ip, event.aws_region) == (address, "eu-west-1")

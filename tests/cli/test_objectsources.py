@@ -7,6 +7,7 @@ import json
 import sys
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any, Final
@@ -18,12 +19,12 @@ from pyarrow import orc, parquet
 
 from lava_s3trigger.cli.deployed.aws import Aws
 from lava_s3trigger.cli.errors import CommandError
-from lava_s3trigger.cli.objects import inventory, sources
+from lava_s3trigger.cli.objects import sources
 from lava_s3trigger.cli.objects.record import Assumed, S3Object
 from lava_s3trigger.cli.objects.sources import of_inventory, of_keys, of_listing, of_log, read_since
 from tools.local.server import LocalAws
 
-from .logs import Log
+from .logs import Log, line, text_line
 
 NOW: Final = datetime(2026, 3, 14, 1, 59, 26, tzinfo=UTC)
 TIME: Final = datetime(2026, 3, 1, 12, 30, 0, 123000, tzinfo=UTC)
@@ -57,10 +58,8 @@ class TestFilesOfKeys:
 
     def test_plain_keys_and_uris(self, tmp_path: Path) -> None:
         lines = [*KEYS, *(f"s3://other/{key}" for key in KEYS)]
-
         found = self.read(tmp_path, "\n".join(lines).encode())
-
-        assert names(found) == [*(("b", key) for key in KEYS), *(("other", key) for key in KEYS)]
+        assert names(found) == [(bucket, key) for bucket in ("b", "other") for key in KEYS]
         assert {each[2:] for each in found} == {(1, NOW, "ObjectCreated:Put")}
 
     @pytest.mark.parametrize(
@@ -121,95 +120,68 @@ def csv_of(rows: list[Any], encode: Callable[[str], str] = quote_plus) -> bytes:
     text = io.StringIO()
     writer = csv.writer(text, quoting=csv.QUOTE_ALL)
     for key, is_latest, is_deleted, size, changed in rows:
-        writer.writerow(
-            [
-                "source",
-                encode(key),
-                "v",
-                str(is_latest).lower(),
-                str(is_deleted).lower(),
-                "" if size is None else size,
-                f"{changed:%Y-%m-%dT%H:%M:%S}.{changed.microsecond // 1000:03}Z",
-                "etag",
-                "STANDARD",
-            ]
-        )
+        flags = (str(is_latest).lower(), str(is_deleted).lower())
+        time = f"{changed:%Y-%m-%dT%H:%M:%S}.{changed.microsecond // 1000:03}Z"
+        writer.writerow(["source", encode(key), "v", *flags, size, time, "etag", "STANDARD"])
     return text.getvalue().encode()
 
 
-def table_of(rows: list[Any]) -> Any:
+def table_in(write: Callable[..., Any], rows: list[Any], **options: Any) -> bytes:
+    """Return rows in a format of pyarrow."""
     keys, latest, deleted, sizes, times = (list(column) for column in zip(*rows, strict=True))
-    return pa.table(
-        {
-            "bucket": ["source"] * len(rows),
-            "key": keys,
-            "is_latest": latest,
-            "is_delete_marker": deleted,
-            "size": pa.array(sizes, pa.int64()),
-            "last_modified_date": pa.array(times, pa.timestamp("ms", "UTC")),
-            "e_tag": ["x"] * len(rows),
-        }
-    )
-
-
-def parquet_of(rows: list[Any]) -> bytes:
+    columns = {
+        "bucket": ["source"] * len(rows),
+        "key": keys,
+        "is_latest": latest,
+        "is_delete_marker": deleted,
+        "size": pa.array(sizes, pa.int64()),
+        "last_modified_date": pa.array(times, pa.timestamp("ms", "UTC")),
+        "e_tag": ["x"] * len(rows),
+    }
     out = io.BytesIO()
-    parquet.write_table(table_of(rows), out, row_group_size=4)
+    write(pa.table(columns), out, **options)
     return out.getvalue()
 
 
-def orc_of(rows: list[Any]) -> bytes:
-    out = io.BytesIO()
-    orc.write_table(table_of(rows), out)
-    return out.getvalue()
-
-
-FORMATS: Final = [
-    pytest.param("csv.gz", "CSV", lambda rows: gzip.compress(csv_of(rows)), id="csv.gz"),
-    pytest.param("csv", "CSV", csv_of, id="csv"),
-    pytest.param("csv", "CSV", lambda rows: csv_of(rows, quote), id="csv, spaces as %20"),
-    pytest.param("parquet", "Parquet", parquet_of, id="parquet"),
-    pytest.param("orc", "ORC", orc_of, id="orc"),
-]
+parquet_of: Final = partial(table_in, parquet.write_table, row_group_size=4)
+FORMATS: Final = {
+    "csv.gz": ("CSV", lambda rows: gzip.compress(csv_of(rows))),
+    "csv": ("CSV", csv_of),
+    "csv, spaces as %20": ("CSV", lambda rows: csv_of(rows, quote)),
+    "parquet": ("Parquet", parquet_of),
+    "orc": ("ORC", partial(table_in, orc.write_table)),
+}
 
 
 def manifest(form: str, keys: list[str]) -> bytes:
     schema = COLUMNS if form == "CSV" else f"message s3.inventory {{ {form} }}"
-    return json.dumps(
-        {
-            "sourceBucket": "source",
-            "destinationBucket": "arn:aws:s3:::inventories",
-            "version": "2016-11-30",
-            "fileFormat": form,
-            "fileSchema": schema,
-            "files": [{"key": key, "size": 1, "MD5checksum": "x"} for key in keys],
-        }
-    ).encode()
+    files = [{"key": key, "size": 1, "MD5checksum": "x"} for key in keys]
+    return json.dumps({"fileFormat": form, "fileSchema": schema, "files": files}).encode()
+
+
+def inventoried(path: str | Path, aws: Aws | None = None) -> list[S3Object]:
+    return list(of_inventory(str(path), aws or Aws(), ASSUMED))
 
 
 class TestInventories:
     """An inventory names its current objects, with their sizes and times."""
 
-    @pytest.mark.parametrize(("suffix", "form", "made"), FORMATS)
-    def test_a_manifest_and_its_data(
-        self, suffix: str, form: str, made: Any, tmp_path: Path
-    ) -> None:
+    @pytest.mark.parametrize("name", FORMATS)
+    def test_a_manifest_and_its_data(self, name: str, tmp_path: Path) -> None:
+        (form, made), suffix = FORMATS[name], name.partition(",")[0]
         # In the folders that S3 makes: the manifest's own for each time, one for all data.
-        data = tmp_path / "source" / "config" / "data"
-        dated = tmp_path / "source" / "config" / "2026-03-14T01-00Z"
+        data, dated = tmp_path / "config" / "data", tmp_path / "config" / "2026-03-14T01-00Z"
         data.mkdir(parents=True)
         dated.mkdir()
-        (data / f"1.{suffix}").write_bytes(made(ROWS[:5]))
-        (data / f"2.{suffix}").write_bytes(made(ROWS[5:]))
-        keys = [f"prefix/source/config/data/{number}.{suffix}" for number in (1, 2)]
+        parts = [data / f"1.{suffix}", data / f"2.{suffix}"]
+        for part, rows in zip(parts, (ROWS[:5], ROWS[5:]), strict=True):
+            part.write_bytes(made(rows))
+        keys = [f"prefix/source/config/data/{part.name}" for part in parts]
         (dated / "manifest.json").write_bytes(manifest(form, keys))
 
-        found = list(of_inventory(str(dated / "manifest.json"), Aws(), ASSUMED))
-
-        assert found == CURRENT
+        assert inventoried(dated / "manifest.json") == CURRENT
         if form != "CSV":  # names of columns need no manifest
-            parts = [of_inventory(str(data / f"{n}.{suffix}"), Aws(), ASSUMED) for n in (1, 2)]
-            assert [*chain(*parts)] == CURRENT
+            assert [*chain.from_iterable(map(inventoried, parts))] == CURRENT
 
     @pytest.mark.parametrize(
         "place", ["inv/1.csv", "1.csv", "data/1.csv"], ids=["by its key", "flat", "in data"]
@@ -219,7 +191,7 @@ class TestInventories:
         (tmp_path / place).write_bytes(csv_of(ROWS))
         (tmp_path / "manifest.json").write_bytes(manifest("CSV", ["inv/1.csv"]))
 
-        assert list(of_inventory(str(tmp_path / "manifest.json"), Aws(), ASSUMED)) == CURRENT
+        assert inventoried(tmp_path / "manifest.json") == CURRENT
 
     @pytest.mark.parametrize("key", ["{}/other.csv", "sub/../../other.csv"])
     def test_a_key_leads_to_no_file_elsewhere(self, key: str, tmp_path: Path) -> None:
@@ -229,7 +201,7 @@ class TestInventories:
         path.write_bytes(manifest("CSV", [key.format(tmp_path)]))
 
         with pytest.raises(CommandError, match=r"'other\.csv' is missing"):
-            list(of_inventory(str(path), Aws(), ASSUMED))
+            inventoried(path)
 
     def test_a_csv_file_alone_has_no_sizes_and_says_so(
         self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -237,22 +209,16 @@ class TestInventories:
         path = tmp_path / "1.csv.gz"
         path.write_bytes(gzip.compress(csv_of(ROWS[:2])))
 
-        found = list(of_inventory(str(path), Aws(), ASSUMED))
-
-        assert found == [S3Object("source", key, 1, NOW) for key in KEYS[:2]]
+        assert inventoried(path) == [S3Object("source", key, 1, NOW) for key in KEYS[:2]]
         assert "sizes and times of the objects are not known" in capsys.readouterr().err
 
     def test_an_inventory_in_s3(self, aws: LocalAws, client_settings: Aws) -> None:
         s3 = aws.client("s3")
         s3.create_bucket(Bucket="inventories")
-        put = {"data/1.csv.gz": gzip.compress(csv_of(ROWS[:6])), "data/2.csv": csv_of(ROWS[6:])}
-        keys = [f"p/source/c/{name}" for name in put]
-        for key, body in zip(keys, put.values(), strict=True):
+        data = {"p/c/1.csv.gz": gzip.compress(csv_of(ROWS[:6])), "p/c/2.csv": csv_of(ROWS[6:])}
+        for key, body in (data | {"p/m/manifest.json": manifest("CSV", [*data])}).items():
             s3.put_object(Bucket="inventories", Key=key, Body=body)
-        s3.put_object(Bucket="inventories", Key="p/m/manifest.json", Body=manifest("CSV", keys))
-
-        uri = "s3://inventories/p/m/manifest.json"
-        assert list(of_inventory(uri, client_settings, ASSUMED)) == CURRENT
+        assert inventoried("s3://inventories/p/m/manifest.json", client_settings) == CURRENT
 
     @pytest.mark.parametrize(
         ("name", "content", "said"),
@@ -277,7 +243,7 @@ class TestInventories:
         (tmp_path / name).write_bytes(content)
 
         with pytest.raises(CommandError, match=said) as raised:
-            list(of_inventory(str(tmp_path / name), Aws(), ASSUMED))
+            inventoried(tmp_path / name)
         assert name in str(raised.value)
 
     def test_without_pyarrow_the_extra_is_named(
@@ -287,7 +253,7 @@ class TestInventories:
         monkeypatch.setitem(sys.modules, "pyarrow", None)
 
         with pytest.raises(CommandError, match=r"lava-s3trigger\[cli,inventory\]"):
-            list(inventory.of_inventory(str(tmp_path / "1.parquet"), Aws(), ASSUMED))
+            inventoried(tmp_path / "1.parquet")
 
 
 def test_the_objects_below_a_prefix(aws: LocalAws, client_settings: Aws) -> None:
@@ -297,44 +263,32 @@ def test_the_objects_below_a_prefix(aws: LocalAws, client_settings: Aws) -> None
     for key in keys:
         s3.put_object(Bucket="listed", Key=key, Body=b"12345")
 
-    found = list(of_listing("s3://listed/in/", client_settings, ASSUMED))
-    every = list(of_listing("s3://listed", client_settings, ASSUMED))
-
-    assert names(found) == [("listed", key) for key in keys[:2]]
-    assert names(every) == [("listed", key) for key in keys]
-    assert {each.size for each in found} == {5}
-    assert all(abs(each.time - datetime.now(UTC)) < timedelta(hours=1) for each in found)
+    for uri, listed in {"s3://listed/in/": keys[:2], "s3://listed": keys}.items():
+        found = list(of_listing(uri, client_settings, ASSUMED))
+        assert names(found) == [("listed", key) for key in listed]
+        assert {each.size for each in found} == {5}
+        assert all(abs(each.time - datetime.now(UTC)) < timedelta(hours=1) for each in found)
 
 
-class TestTheLog:
-    """The log names each object once."""
+def test_the_log_names_each_object_once(aws: LocalAws, client_settings: Aws) -> None:
+    log = Log(aws, "/aws/lambda/lava-plans-s3trigger")
+    now = datetime.now(UTC).replace(microsecond=5000)
+    log.write(text_line("dispatched", bucket="b", key="x/a.csv"), at=now - timedelta(days=1))
+    lines = [
+        "START RequestId: 6f1e Version: $LATEST",
+        text_line("dispatched", bucket="b", key="in/a.csv"),
+        line("dispatched", bucket="b", key="in/a.csv", job_id="second"),
+        line("skipped", bucket="b", key="\x1b ü"),
+        line("skipped", bucket="b", key="\ud800"),
+        line("failed", reason="no object"),
+    ]
+    for number, text in enumerate(lines):
+        log.write(text, at=now + timedelta(milliseconds=number))
 
-    def lines(self) -> list[str]:
-        names = {"bucket": "b", "key": "in/a.csv"}
-        return [
-            "START RequestId: 6f1e Version: $LATEST",
-            f"[INFO]\t2026-03-14T01:59:26Z\t6f1e\tdispatched {json.dumps(names)}",
-            f"[INFO] dispatched {json.dumps({**names, 'job_id': 'second'})}",
-            json.dumps({"level": "INFO", "event": "skipped", "bucket": "b", "key": "\x1b ü"}),
-            f"[INFO] summary {json.dumps({'events': 2, 'unmatched': 1})}",
-            json.dumps({"event": "skipped", "bucket": "b", "key": "\ud800"}),
-            json.dumps({"event": "failed", "reason": "no object"}),
-            "REPORT RequestId: 6f1e\tDuration: 2 ms",
-        ]
+    found = list(of_log(log.group, now - timedelta(hours=1), client_settings, ASSUMED))
 
-    def test_its_objects_with_the_time_of_the_line(
-        self, aws: LocalAws, client_settings: Aws
-    ) -> None:
-        log, now = Log(aws, "/aws/lambda/lava-plans-s3trigger"), datetime.now(UTC)
-        now = now.replace(microsecond=5000)
-        log.write(self.lines()[1].replace("in/", "x/"), at=now - timedelta(days=1))
-        for number, text in enumerate(self.lines()):
-            log.write(text, at=now + timedelta(milliseconds=number))
-
-        found = list(of_log(log.group, now - timedelta(hours=1), client_settings, ASSUMED))
-
-        assert names(found) == [("b", "in/a.csv"), ("b", "\x1b ü")]
-        assert found[0].time == now + timedelta(milliseconds=1)
+    assert names(found) == [("b", "in/a.csv"), ("b", "\x1b ü")]
+    assert found[0].time == now + timedelta(milliseconds=1)
 
 
 @pytest.mark.parametrize(
