@@ -73,25 +73,15 @@ class TestHidden:
         assert re.search(expected, ran.output + ran.errors), ran.output + ran.errors
         assert letters.state == "Disabled"
 
-    def test_messages_that_were_read_and_released_are_not_hidden(
-        self, letters: DeadLetters
-    ) -> None:
-        letters.park("in/a")
-        for _ in range(2):
-            assert letters.command().output.startswith("1 dead letters\n")
-
     @pytest.mark.parametrize(("timeout", "minutes"), [(360, 15), (1800, 30)])
     def test_the_function_and_these_commands_hide_for_times_that_are_known(
         self, timeout: int, minutes: int
     ) -> None:
         now = datetime(2026, 3, 14, 14, 47, tzinfo=UTC)
-        until = MessageCounts(0, 8, 0, timeout).hidden_until(now)
-        assert until == now + timedelta(minutes=minutes)
-        assert hidden_text(8, now + HOLD) == "8 hidden until 15:02 UTC"
-
-    def test_delayed_messages_count_as_hidden(self) -> None:
-        counts = MessageCounts(visible=1, hidden=2, delayed=3, visibility_timeout=360)
+        counts = MessageCounts(visible=1, hidden=2, delayed=3, visibility_timeout=timeout)
+        assert counts.hidden_until(now) == now + timedelta(minutes=minutes)
         assert (counts.total, counts.unseen) == (6, 5)
+        assert hidden_text(8, now + HOLD) == "8 hidden until 15:02 UTC"
 
 
 class TestMapping:

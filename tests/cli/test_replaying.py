@@ -91,13 +91,6 @@ def failing(problem: Problem, *keys: str, times: int | None = None) -> ScriptedW
 class TestOutcomes:
     """What a call comes to decides what its objects are."""
 
-    def test_all_is_sent_once(self, state: ReplayState) -> None:
-        way = ScriptedWay(lambda _: None)
-        run(state, way)
-        assert numbers(state) == {"SENT": OBJECTS}
-        assert (len(way.arrived), {*way.arrived.values()}) == (OBJECTS, {1})
-        assert max(map(len, way.calls)) == 10
-
     def test_a_payload_that_is_refused_is_halved_until_the_object_is_found(
         self, state: ReplayState
     ) -> None:
@@ -182,12 +175,6 @@ class TestPace:
         assert {*map(len, way.calls)} == {4}
         # The last batch begins when those before it have had their time.
         assert clock[0] >= (OBJECTS - 4) / 4
-
-    def test_asked_to_end_it_settles_what_it_began(self, state: ReplayState) -> None:
-        way = ScriptedWay(lambda _: None)
-        run(state, way, concurrency=1, is_to_end=lambda: len(way.calls) >= 3)
-        sent = way.arrived.total()
-        assert numbers(state) == {"SENT": sent, "TO_SEND": OBJECTS - sent}
 
     def test_asked_to_end_it_does_not_wait_for_a_busy_service(
         self, state: ReplayState, monkeypatch: pytest.MonkeyPatch
