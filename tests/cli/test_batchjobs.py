@@ -204,9 +204,7 @@ class TestJob:
         ran = operations.replay.json("--resume")
         assert (ran.status, ran.json()["sent"], len(operations.created)) == (0, 1, 1)
 
-    def test_an_interrupt_ends_the_replay_and_not_the_job(
-        self, operations: BatchOperations
-    ) -> None:
+    def test_an_interrupt_does_not_end_the_job(self, operations: BatchOperations) -> None:
         operations.statuses = ["Active"]
 
         def interrupting(request: Request) -> Answer:
@@ -264,7 +262,7 @@ class TestJob:
         operations.statuses = ["Complete"]
         assert operations.replay.json("--resume", *OPTIONS).json()["sent"] == 1
 
-    def test_what_the_report_of_a_cancelled_job_does_not_name_is_unknown(
+    def test_what_a_cancelled_job_does_not_report_is_unknown(
         self, operations: BatchOperations
     ) -> None:
         operations.statuses, operations.left_out = ["Cancelled"], {"in/b"}

@@ -74,9 +74,7 @@ class TestHidden:
         assert letters.state == "Disabled"
 
     @pytest.mark.parametrize(("timeout", "minutes"), [(360, 15), (1800, 30)])
-    def test_the_function_and_these_commands_hide_for_times_that_are_known(
-        self, timeout: int, minutes: int
-    ) -> None:
+    def test_until_when_messages_are_hidden_at_the_latest(self, timeout: int, minutes: int) -> None:
         now = datetime(2026, 3, 14, 14, 47, tzinfo=UTC)
         counts = MessageCounts(visible=1, hidden=2, delayed=3, visibility_timeout=timeout)
         assert counts.hidden_until(now) == now + timedelta(minutes=minutes)
@@ -213,9 +211,7 @@ class TestRestore:
             ran = explain("--event", "body.json", "--realm", letters.account.realm.name)
             assert (ran.status == 3) == (record["body"] == "this is not JSON"), ran.errors
 
-    def test_all_come_back_as_they_were_and_once(
-        self, letters: DeadLetters, sent: dict[str, Any]
-    ) -> None:
+    def test_all_come_back_unchanged_once(self, letters: DeadLetters, sent: dict[str, Any]) -> None:
         assert len(sent) == 5
         ran = letters.command("discard", "--yes", "--save", "saved.json")
         assert (ran.status, self.waiting(letters)) == (0, {})
@@ -230,9 +226,7 @@ class TestRestore:
         assert "5 were restored before: saved.json.restored names them" in ran.errors
         assert self.waiting(letters) == sent
 
-    def test_an_interrupted_one_goes_on_where_it_was(
-        self, letters: DeadLetters, tmp_path: Path
-    ) -> None:
+    def test_an_interrupted_one_is_continued(self, letters: DeadLetters, tmp_path: Path) -> None:
         letters.park("in/a", "in/b", "in/c")
         assert letters.command("discard", "--yes", "--save", "saved.json").status == 0
         first, *rest = json.loads((tmp_path / "saved.json").read_text())["Records"]
@@ -240,9 +234,7 @@ class TestRestore:
         assert letters.command("restore", "saved.json").status == 0
         assert self.waiting(letters).keys() == {each["body"] for each in rest}
 
-    def test_a_file_that_exists_stays_and_nothing_is_deleted(
-        self, letters: DeadLetters, tmp_path: Path
-    ) -> None:
+    def test_a_file_that_exists_is_not_replaced(self, letters: DeadLetters, tmp_path: Path) -> None:
         letters.park("in/a")
         (tmp_path / "saved.json").write_text("precious")
         ran = letters.command("discard", "--yes", "--save", "saved.json")
@@ -271,8 +263,6 @@ class TestRestore:
         assert (ran.status, expected in ran.errors) == (3, True), ran.errors
 
     @pytest.mark.parametrize("arguments", ["restore", "list saved.json", "discard saved.json"])
-    def test_a_file_is_for_restore_and_for_nothing_else(
-        self, letters: DeadLetters, arguments: str
-    ) -> None:
+    def test_a_file_is_for_restore_only(self, letters: DeadLetters, arguments: str) -> None:
         ran = letters.command(*arguments.split())
         assert (ran.status, "restore takes the file" in ran.errors) == (2, True)

@@ -33,9 +33,7 @@ def test_its_parts_are_those_of_its_arn(canned: CannedAws) -> None:
 @pytest.mark.parametrize(
     ("logging", "group"), [({}, f"/aws/lambda/{NAME}"), ({"LogGroup": "of-ours"}, "of-ours")]
 )
-def test_its_log_group_is_what_lambda_writes_to(
-    canned: CannedAws, logging: dict[str, Any], group: str
-) -> None:
+def test_the_log_group_of_lambda(canned: CannedAws, logging: dict[str, Any], group: str) -> None:
     canned.deploy(NAME, {"LAVA_REALM": "demo"}, LoggingConfig=logging)
     aws = Aws(region="cn-north-1", endpoint_url=canned.url)
     assert find_function(aws, "demo").log_group == group
@@ -85,7 +83,7 @@ def test_a_realm_that_cannot_be_read_is_the_one_that_is_named(canned: CannedAws)
     assert (found.realm, list(found.unusable)) == ("demo", ["REALM"])
 
 
-def test_an_unreadable_name_of_the_dead_letter_queue_does_not_pass_for_no_queue(
+def test_a_broken_name_of_a_dead_letter_queue_does_not_pass_for_none(
     canned: CannedAws,
 ) -> None:
     found = find(canned, S3TRIGGER_DEAD_LETTER_QUEUE="https://sqs.cn-north-1.amazonaws.com/1/q")

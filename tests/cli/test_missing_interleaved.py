@@ -64,7 +64,6 @@ class World:
         self.objects = {"in/young.csv": now - MINUTE, "in/.tmp": now - 120 * MINUTE}
         self.planned_of: set[str] = set()
         """Keys of the objects of which a plan was made last."""
-        self.jobs: list[str] = []
         self.edit("load")
         self._answers()
         self.put()
@@ -83,22 +82,9 @@ class World:
             line = read_line(f"[INFO] {text}")
             key = line.text("key") if line else None
             at = max(at, self.objects.get(key or "", at))
-            (self.late if self.chance.random() < 0.5 else self.log.lines).append(
-                (at, f"[INFO] {text}")
-            )
+            lines = self.late if self.chance.random() < 0.5 else self.log.lines
+            lines.append((at, f"[INFO] {text}"))
         return done
-
-    def lose(self, _: str) -> None:
-        """Lose an event."""
-
-    def deliver(self, key: str) -> None:
-        self.handle(direct(record(key)))
-
-    def invoke(self, key: str) -> None:
-        self.asynchronous.append(direct(record(key)))
-
-    def enqueue(self, key: str) -> None:
-        self.intake.send([{"Id": "1", "MessageBody": json.dumps(direct(record(key)))}], {})
 
     # What happens at random.
 
@@ -107,15 +93,20 @@ class World:
         for _ in range(self.chance.randint(1, 4)):
             key = f"in/{len(self.objects)}.csv"
             self.objects[key] = datetime.now(UTC) - 120 * MINUTE
-            self.chance.choice([self.lose, self.deliver, self.invoke, self.enqueue])(key)
+            payload = direct(record(key))
+            match self.chance.choice(["lose", "deliver", "invoke", "enqueue"]):
+                case "deliver":
+                    self.handle(payload)
+                case "invoke":
+                    self.asynchronous.append(payload)
+                case "enqueue":
+                    self.intake.send([{"Id": "1", "MessageBody": json.dumps(payload)}], {})
 
     def edit(self, name: str | None = None) -> None:
         """Edit the entry."""
         name = name or self.chance.choice([*JOBS, "off"])
-        self.jobs = JOBS.get(name, [])
-        self.harness.trigger(
-            job_id=self.jobs or ["load"], enabled=name != "off", if_not_fnmatch=["*.tmp"]
-        )
+        self.jobs, is_on = JOBS.get(name, []), name != "off"
+        self.harness.trigger(job_id=self.jobs or "load", enabled=is_on, if_not_fnmatch="*.tmp")
 
     def arrive(self) -> None:
         """Have late lines arrive."""
@@ -158,14 +149,12 @@ class World:
 
     # What is known of an object.
 
-    def logged(self, key: str) -> set[str]:
-        """Return the jobs that the log has a dispatch of."""
+    def is_logged(self, key: str) -> bool:
+        """Return whether the log has a dispatch of an object."""
         lines = [read_line(text) for at, text in self.log.lines if at >= self.objects[key] - MINUTE]
-        return {
-            str(line.text("job_id"))
-            for line in lines
-            if line and line.event == "dispatched" and line.text("key") == key
-        }
+        return any(
+            line and line.event == "dispatched" and line.text("key") == key for line in lines
+        )
 
     def dead(self) -> set[str]:
         """Return the keys in the dead-letter queue that can be read."""
@@ -175,7 +164,7 @@ class World:
         """Return whether an object is to be sent."""
         wanted = set(self.jobs) - {"none"} if not key.endswith(".tmp") else set()
         is_old = self.objects[key] <= datetime.now(UTC) - SETTLE[self.settle]
-        accounted = self.logged(key) or key in self.dead() or key in self.handed - self.unknown
+        accounted = self.is_logged(key) or key in self.dead() or key in self.handed - self.unknown
         return bool(wanted) and is_old and not accounted
 
     @property

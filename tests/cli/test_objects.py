@@ -183,9 +183,7 @@ class TestFilesOfKeys:
         ],
         ids=lambda each: ascii(each)[:30],
     )
-    def test_a_line_that_names_no_object_is_told(
-        self, text: bytes, said: str, tmp_path: Path
-    ) -> None:
+    def test_a_line_without_an_object_is_told(self, text: bytes, said: str, tmp_path: Path) -> None:
         with pytest.raises(CommandError, match=said) as raised:
             self.read(tmp_path, text, None)
         assert len(str(raised.value)) < 500
@@ -335,7 +333,7 @@ class TestInventories:
         ],
         ids=lambda each: "" if isinstance(each, bytes) else each,
     )
-    def test_what_is_no_inventory_is_told(
+    def test_what_is_no_inventory(
         self, name: str, content: bytes, said: str, tmp_path: Path
     ) -> None:
         (tmp_path / name).write_bytes(content)
@@ -344,9 +342,7 @@ class TestInventories:
             inventoried(tmp_path / name)
         assert name in str(raised.value)
 
-    def test_without_pyarrow_the_extra_is_named(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_the_extra_is_named(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (tmp_path / "1.parquet").write_bytes(parquet_of(ROWS))
         monkeypatch.setitem(sys.modules, "pyarrow", None)
 

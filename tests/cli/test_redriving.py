@@ -58,9 +58,7 @@ class TestMoves:
             "listed when it is done": [None, "COMPLETED"],
         },
     )
-    def test_the_task_is_followed_to_its_end(
-        self, canned: CannedAws, tasks: list[str | None]
-    ) -> None:
+    def test_a_task_is_followed_to_its_end(self, canned: CannedAws, tasks: list[Any]) -> None:
         sqs = Sqs(tasks=tasks)
         assert self.moved(canned, sqs) == 7
         assert ("StartMessageMoveTask", {"SourceArn": ARN}) in sqs.asked

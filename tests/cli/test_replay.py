@@ -112,9 +112,7 @@ class TestSelection:
         assert account.replay("--inventory", manifest, *options.split()).status == 0
         assert {*account.handed_over()} == {*expected.split()}
 
-    def test_a_listing_and_a_file_of_keys_have_sizes_and_times_of_s3(
-        self, account: Account
-    ) -> None:
+    def test_listings_and_files_of_keys_have_sizes_and_times_of_s3(self, account: Account) -> None:
         account.put(["in/a.csv", "in/b.csv"], size=7)
         account.put(["in/small.csv"], size=6)
         now = datetime.now(UTC)
@@ -195,7 +193,7 @@ class TestFailures:
         assert account.handed_over() == {"in/a": 1, "in/b": 1}
 
     @pytest.mark.parametrize("status", [400, 0], ids=["failed", "unknown"])
-    def test_another_replay_does_not_forget_what_is_left(
+    def test_another_replay_forgets_nothing_that_is_left(
         self, account: Account, status: int
     ) -> None:
         answer = refusal(400, "InvalidRequestContentException") if status else Answer(0)
@@ -247,9 +245,7 @@ class TestEnds:
         assert account.replay.json("--resume").json()["unknown"] == ran.json()["unknown"]
 
     @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-    def test_what_was_under_way_at_an_interrupt_is_known(
-        self, account: Account, number: int
-    ) -> None:
+    def test_what_was_under_way_at_a_signal_is_known(self, account: Account, number: int) -> None:
         keys = [f"in/{number:03}" for number in range(50)]
         status, output, errors = self.ending(account, keys, number)
         assert status == 128 + number
