@@ -54,7 +54,6 @@ class DeadLetters:
 
     @property
     def command(self) -> CommandLine:
-        """What runs `dead-letters`, which finds the account by the environment."""
         return CommandLine(["dead-letters"])
 
     def _configuration(self, _: Request) -> Answer:
@@ -79,7 +78,6 @@ class DeadLetters:
         return self._mapping(request)
 
     def send(self, body: Any, whose: str = "own", **attributes: Any) -> None:
-        """Send a message to a dead-letter queue."""
         self.account.aws.client("sqs").send_message(
             QueueUrl=self.urls[whose],
             MessageBody=body if isinstance(body, str) else json.dumps(body),
@@ -93,7 +91,6 @@ class DeadLetters:
             self.send(parked_message(self.record(key), [outcome], (), PARKED_AT))
 
     def record(self, key: str) -> dict[str, Any]:
-        """Return the event of an object of the account's bucket."""
         return s3_record(self.account.bucket, key)
 
     def receive(

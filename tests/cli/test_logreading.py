@@ -208,9 +208,7 @@ class TestFollowing:
         log = GrowingLog([(0, 0), (3600, 0)])
         log.now += timedelta(hours=2)
         log.followed(LOOKS_FOR_LATE + 1)
-        recent, late = (
-            milliseconds(3600) - each // timedelta(milliseconds=1) for each in (RECENT, LATE)
-        )
+        recent, late = (milliseconds(3600 - each.total_seconds()) for each in (RECENT, LATE))
         assert log.starts == [milliseconds(0), *[recent] * (LOOKS_FOR_LATE - 1), late]
         assert set(log.waited) == {POLL_SECONDS}
 

@@ -26,6 +26,7 @@ from tests.function.harness import PARKING, Harness
 
 from .cannedaws import Answer, CannedAws, Request, answer
 from .commandline import CommandLine
+from .deadletters import NUMBER
 from .logs import OldLog
 from .replays import keys_of, write_inventory
 
@@ -103,20 +104,17 @@ class World:
                     self.intake.send([{"Id": "1", "MessageBody": json.dumps(payload)}], {})
 
     def edit(self, name: str | None = None) -> None:
-        """Edit the entry."""
         name = name or self.chance.choice([*JOBS, "off"])
         self.jobs, is_on = JOBS.get(name, []), name != "off"
         self.harness.trigger(job_id=self.jobs or "load", enabled=is_on, if_not_fnmatch="*.tmp")
 
     def arrive(self) -> None:
-        """Have late lines arrive."""
         self.chance.shuffle(self.late)
         number = self.chance.randint(0, len(self.late))
         self.log.lines += self.late[:number]
         del self.late[:number]
 
     def run_asynchronous(self) -> None:
-        """Have Lambda invoke the function."""
         if self.asynchronous:
             self.handle(self.asynchronous.pop(self.chance.randrange(len(self.asynchronous))))
 
@@ -150,21 +148,14 @@ class World:
     # What is known of an object.
 
     def is_logged(self, key: str) -> bool:
-        """Return whether the log has a dispatch of an object."""
-        lines = [read_line(text) for at, text in self.log.lines if at >= self.objects[key] - MINUTE]
-        return any(
-            line and line.event == "dispatched" and line.text("key") == key for line in lines
-        )
-
-    def dead(self) -> set[str]:
-        """Return the keys in the dead-letter queue that can be read."""
-        return {unquote_plus(each.json["event"]["s3"]["object"]["key"]) for each in self.visible}
+        read = (read_line(text) for at, text in self.log.lines if at >= self.objects[key] - MINUTE)
+        return ("dispatched", key) in {(each.event, each.text("key")) for each in read if each}
 
     def is_missing(self, key: str) -> bool:
-        """Return whether an object is to be sent."""
         wanted = set(self.jobs) - {"none"} if not key.endswith(".tmp") else set()
         is_old = self.objects[key] <= datetime.now(UTC) - SETTLE[self.settle]
-        accounted = self.is_logged(key) or key in self.dead() or key in self.handed - self.unknown
+        dead = {unquote_plus(each.json["event"]["s3"]["object"]["key"]) for each in self.visible}
+        accounted = self.is_logged(key) or key in dead or key in self.handed - self.unknown
         return bool(wanted) and is_old and not accounted
 
     @property
@@ -226,7 +217,6 @@ class World:
     # AWS.
 
     def _answers(self) -> None:
-        """Have AWS answer what the function does not ask for."""
         variables = {"LAVA_REALM": "demo", "S3TRIGGER_DEAD_LETTER_QUEUE": PARKING}
         self.canned.deploy(FUNCTION, variables)
         self.canned.handlers |= {
@@ -257,19 +247,16 @@ class World:
     def _attributes(self, url: str) -> dict[str, Any]:
         name = url.rpartition("/")[2]
         messages = self.harness.endpoint.queues[name].messages
-        hidden = sum(1 for each in messages if id(each) in self.hidden)
-        number = "ApproximateNumberOfMessages"
-        found = {number: len(messages) - hidden, f"{number}NotVisible": hidden}
-        attributes = {each: str(value) for each, value in found.items()}
-        return {"Attributes": {**attributes, "QueueArn": f"arn:aws:sqs:{REGION}:{ACCOUNT}:{name}"}}
+        hidden = sum(id(each) in self.hidden for each in messages)
+        attributes = {NUMBER: f"{len(messages) - hidden}", f"{NUMBER}NotVisible": f"{hidden}"}
+        return {"Attributes": attributes | {"QueueArn": f"arn:aws:sqs:{REGION}:{ACCOUNT}:{name}"}}
 
     def _receive(self) -> dict[str, Any]:
         received = {id(each): each for each in self.visible[:10]}
         self.hidden |= received
-        names = ("MessageId", "ReceiptHandle")
         return {
             "Messages": [
-                dict.fromkeys(names, f"{number}") | {"Body": each.text}
+                {"MessageId": f"{number}", "ReceiptHandle": f"{number}", "Body": each.text}
                 for number, each in received.items()
             ]
         }

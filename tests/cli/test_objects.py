@@ -223,7 +223,6 @@ def csv_of(rows: list[Any], encode: Callable[[str], str] = quote_plus) -> bytes:
 
 
 def table_in(write: Callable[..., Any], rows: list[Any], **options: Any) -> bytes:
-    """Return rows in a format of pyarrow."""
     keys, latest, deleted, sizes, times = (list(column) for column in zip(*rows, strict=True))
     columns = {
         "bucket": ["source"] * len(rows),
@@ -240,7 +239,7 @@ def table_in(write: Callable[..., Any], rows: list[Any], **options: Any) -> byte
 
 
 parquet_of: Final = partial(table_in, parquet.write_table, row_group_size=4)
-FORMATS: Final = {
+FORMATS: Final[dict[str, tuple[str, Callable[..., bytes]]]] = {
     "csv.gz": ("CSV", lambda rows: gzip.compress(csv_of(rows))),
     "csv": ("CSV", csv_of),
     "csv, spaces as %20": ("CSV", lambda rows: csv_of(rows, quote)),

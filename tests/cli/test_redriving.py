@@ -36,7 +36,6 @@ class Mapping:
 
 
 def queue_of(canned: CannedAws, sqs: Sqs) -> tuple[Any, DeadLetterQueue]:
-    """Return a client of SQS, and the queue."""
     canned.handlers["POST", ""] = sqs.answer
     client = Aws(region="us-east-1", endpoint_url=canned.url).client("sqs")
     return client, DeadLetterQueue(client, "dlq", "us-east-1")

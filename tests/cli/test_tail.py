@@ -16,11 +16,7 @@ from .schemas import validate
 from .terminal import raw
 
 SINCE: Final = ("--since", "2026-03-14")
-
-
-@pytest.fixture
-def tail(account: Account) -> CommandLine:
-    return CommandLine(["tail"])
+tail: Final = CommandLine(["tail"])
 
 
 def about(key: str = "in/a.csv", trigger: str = "t", job: str = "j") -> dict[str, Any]:
@@ -38,7 +34,7 @@ class TestLines:
     """A line is what became of something, in whichever format the function logs."""
 
     @pytest.mark.parametrize("write", [line, text_line])
-    def test_lines_for_people(self, log: Log, tail: CommandLine, write: Any) -> None:
+    def test_lines_for_people(self, log: Log, write: Any) -> None:
         log.write(
             write("dispatched", **about(), queue="q", run_id="r", entry="0a1b2c3d"),
             write("skipped", trigger_id="t", bucket="b", key="a", kind="k", reason="not met"),
@@ -55,7 +51,7 @@ class TestLines:
             f"{head}started     version=1.0",
         ]
 
-    def test_lines_as_json(self, log: Log, tail: CommandLine) -> None:
+    def test_lines_as_json(self, log: Log) -> None:
         log.write(line("dispatched", **about()), "START RequestId: x", text_line("summary", n=1))
         common = {"version": 1, "time": "2026-03-14T01:59:26.500Z", "level": "INFO"}
         common |= {"request_id": REQUEST, "log_stream": "one"}
@@ -69,7 +65,7 @@ class TestLines:
         [("dispatched", 1), ("observed", 0), ("parked", 1), ("user_error", 0)],
     )
     def test_a_function_that_observes_dispatches_and_parks_nothing(
-        self, log: Log, tail: CommandLine, outcome: str, status: int
+        self, log: Log, outcome: str, status: int
     ) -> None:
         log.write(line("dispatched", **about(), mode="observe"))
         log.write(text_line("parked", **about(), mode="observe"))
@@ -77,26 +73,26 @@ class TestLines:
         assert ran.status == status
         assert len(ran.output.splitlines()) == 1 - status
 
-    def test_no_line_is_said_with_how_far_it_looked(self, log: Log, tail: CommandLine) -> None:
+    def test_no_line_is_said_with_how_far_it_looked(self, log: Log) -> None:
         log.write(line("dispatched", **about()))
         ran = tail(*SINCE, "--trigger", "other")
         assert (ran.status, ran.output) == (1, "")
         begin = "2026-03-14T00:00:00.000Z"
         assert ran.errors == f"no such lines since {begin}; --since 7d looks further back\n"
 
-    def test_streams_are_shown_in_the_order_of_time(self, log: Log, tail: CommandLine) -> None:
+    def test_streams_are_shown_in_the_order_of_time(self, log: Log) -> None:
         for number in (3, 1, 2):
             at = TIME + timedelta(seconds=number)
             log.write(line("dispatched", at, **about(str(number))), at=at, stream=f"{number % 2}")
         keys = [each["fields"]["key"] for each in documents(tail.json(*SINCE))]
         assert keys == ["1", "2", "3"]
 
-    def test_an_old_line_is_left_out(self, log: Log, tail: CommandLine) -> None:
+    def test_an_old_line_is_left_out(self, log: Log) -> None:
         log.write(line("summary"), at=datetime.now(UTC) - timedelta(minutes=30))
         assert (tail().status, tail().output) == (1, "")
         assert tail("--since", "31m").status == 0
 
-    def test_a_file_is_written(self, log: Log, tail: CommandLine, tmp_path: Path) -> None:
+    def test_a_file_is_written(self, log: Log, tmp_path: Path) -> None:
         at = TIME + timedelta(hours=1)
         log.write('summary {"n": 1}', at=at)  # without a time: that of its arrival is shown
         assert tail(*SINCE, "--output", "log.txt").output == ""
@@ -122,7 +118,7 @@ class TestFilters:
             ("--trigger t --outcome skipped --key in/?.csv", "c"),
         ],
     )
-    def test_a_filter(self, log: Log, tail: CommandLine, arguments: str, chosen: str) -> None:
+    def test_a_filter(self, log: Log, arguments: str, chosen: str) -> None:
         log.write(
             line("dispatched", **about("in/a.csv")),
             line("dispatched", **about("in/b.txt", "u", "k")),
@@ -136,7 +132,7 @@ class TestFilters:
         assert ran.status == (0 if chosen else 1)
 
     @pytest.mark.parametrize("name", ['"quoted" \\name', "caf\u00e9", "[a-z]*", "-x", "\x1b[2J"])
-    def test_hostile_names_of_triggers(self, log: Log, tail: CommandLine, name: str) -> None:
+    def test_hostile_names_of_triggers(self, log: Log, name: str) -> None:
         log.write(line("dispatched", **about("yes", name)), line("dispatched", **about("no", "x")))
         ran = tail(*SINCE, f"--trigger={name}")
         assert ("s3://b/yes" in ran.output, "s3://b/no" in ran.output) == (True, False)
@@ -157,7 +153,7 @@ class TestFailuresOfLambda:
             ('{"type": "platform.report", "record": {"status": "x"}}', "platform.report x"),
         ],
     )
-    def test_a_failure(self, log: Log, tail: CommandLine, text: str, reason: str) -> None:
+    def test_a_failure(self, log: Log, text: str, reason: str) -> None:
         log.write(text)
         ran = tail(*SINCE)
         assert f"  lambda      {reason}" in ran.output
@@ -166,7 +162,7 @@ class TestFailuresOfLambda:
         assert (found["event"], found["level"]) == ("lambda", "ERROR")
         assert found["request_id"] == (REQUEST if REQUEST in text else None)
 
-    def test_all_else_is_not(self, log: Log, tail: CommandLine) -> None:
+    def test_all_else_is_not(self, log: Log) -> None:
         log.write(
             "START RequestId: x Version: 1",
             "REPORT RequestId: x\tDuration: 2 ms\tStatus: success",
@@ -181,7 +177,7 @@ class TestFailuresOfLambda:
 
 
 @pytest.mark.parametrize("key", HOSTILE, ids=ascii)
-def test_a_key(log: Log, tail: CommandLine, key: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_key(log: Log, key: str, monkeypatch: pytest.MonkeyPatch) -> None:
     log.write(line("dispatched", **about(key)), text_line("failed", **about(key), reason=key))
     ran = tail(*SINCE)
     assert len(ran.output.splitlines()) == 2
@@ -206,7 +202,7 @@ def test_a_reader_that_goes_away_ends_it(account: Account, log: Log) -> None:
         assert process.stderr.read() == ""
 
 
-def test_a_log_without_dispatches_is_told(account: Account, log: Log, tail: CommandLine) -> None:
+def test_a_log_without_dispatches_is_told(account: Account, log: Log) -> None:
     account.logging["ApplicationLogLevel"] = "WARN"
     log.write(line("summary"))
     ran = tail(*SINCE)
