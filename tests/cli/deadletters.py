@@ -10,12 +10,14 @@ from lava_s3trigger.cli.objects.uri import s3_record
 from lava_s3trigger.outcomes import Outcome
 from lava_s3trigger.parking import parked_message
 
-from .cannedaws import Answer, Request, answer, refusal
+from .cannedaws import Answer, Request, answer, operation, refusal
 from .commandline import CommandLine
 from .replays import Account
 
+ARN: Final = "arn:aws:sqs:us-east-1:123456789012:dlq"
 UUID: Final = "00000000-0000-0000-0000-000000000000"
 PARKED_AT: Final = datetime(2026, 3, 14, tzinfo=UTC)
+NUMBER: Final = "ApproximateNumberOfMessages"
 
 
 @dataclass
@@ -34,6 +36,8 @@ class DeadLetters:
     """Names of other queues that the function reads."""
     state: str | None = "Disabled"
     """State of the mapping; None: AWS refuses to show it."""
+    changed_at: datetime = PARKED_AT
+    """When the mapping was turned on or off."""
     when_enabled: Callable[[], object] = lambda: None
     urls: dict[str, str] = field(default_factory=dict)
 
@@ -50,7 +54,6 @@ class DeadLetters:
 
     @property
     def command(self) -> CommandLine:
-        """What runs `dead-letters`, which finds the account by the environment."""
         return CommandLine(["dead-letters"])
 
     def _configuration(self, _: Request) -> Answer:
@@ -61,11 +64,12 @@ class DeadLetters:
     def _mapping(self, request: Request) -> Answer:
         if self.state is None:
             return refusal(403, "AccessDeniedException")
-        found: dict[str, Any] = {"UUID": UUID, "State": self.state}
-        if UUID not in request.path:
-            others = [{"EventSourceArn": f"arn:aws:sqs:us-east-1:1:{name}"} for name in self.reads]
-            found = {"EventSourceMappings": [found, *others]}
-        return answer(found)
+        changed_at = self.changed_at.timestamp()
+        found = {"UUID": UUID, "State": self.state, "LastModified": changed_at}
+        if UUID in request.path:
+            return answer(found)
+        others = [{"EventSourceArn": f"arn:aws:sqs:us-east-1:1:{name}"} for name in self.reads]
+        return answer({"EventSourceMappings": [found, *others]})
 
     def _switched(self, request: Request) -> Answer:
         self.state = "Enabled" if request.json()["Enabled"] else "Disabled"
@@ -74,21 +78,19 @@ class DeadLetters:
         return self._mapping(request)
 
     def send(self, body: Any, whose: str = "own", **attributes: Any) -> None:
-        """Send a message to a dead-letter queue."""
         self.account.aws.client("sqs").send_message(
             QueueUrl=self.urls[whose],
             MessageBody=body if isinstance(body, str) else json.dumps(body),
             MessageAttributes=attributes,
         )
 
-    def park(self, key: str, trigger_id: str = "t", job_id: str = "none") -> None:
-        """Send what the function parks when a job does not exist."""
-        reason = f"no job {job_id!r}"
-        outcome = Outcome("user_error", "no_such_job", reason, trigger_id, job_id)
-        self.send(parked_message(self.record(key), [outcome], (), PARKED_AT))
+    def park(self, *keys: str, trigger_id: str = "t") -> None:
+        """Send what the function parks when job none does not exist."""
+        outcome = Outcome("user_error", "no_such_job", "no job 'none'", trigger_id, "none")
+        for key in keys:
+            self.send(parked_message(self.record(key), [outcome], (), PARKED_AT))
 
     def record(self, key: str) -> dict[str, Any]:
-        """Return the event of an object of the account's bucket."""
         return s3_record(self.account.bucket, key)
 
     def receive(
@@ -109,3 +111,59 @@ class DeadLetters:
         sqs = self.account.aws.client("sqs")
         for each in self.receive():
             sqs.delete_message(QueueUrl=self.urls["own"], ReceiptHandle=each["ReceiptHandle"])
+
+
+@dataclass
+class Sqs:
+    """SQS, as it answers about a queue and its message move tasks."""
+
+    counts: list[tuple[int, int]] = field(default_factory=lambda: [(0, 0)])
+    """Visible and hidden messages, look by look; the last ones stay."""
+    received: list[str | None] = field(default_factory=list)
+    """Bodies of the messages that are received, one by one; then there are none."""
+    tasks: list[str | None] = field(default_factory=list)
+    """Status of the move task, look by look; None: it is not listed yet."""
+    asked: list[tuple[str, Any]] = field(default_factory=list)
+    moved_at: float = 1.0
+    """When messages were last moved back, in seconds since 1970."""
+
+    def answer(self, request: Request) -> Answer:
+        name, asked = operation(request), request.json()
+        self.asked.append((name, asked))
+        answers = {
+            "GetQueueUrl": {"QueueUrl": "http://127.0.0.1/dlq"},
+            "ChangeMessageVisibilityBatch": {"Successful": [], "Failed": []},
+            "StartMessageMoveTask": {"TaskHandle": "handle"},
+        }
+        return answer(answers.get(name) or getattr(self, name)(asked))
+
+    def number(self, operation: str) -> int:
+        return sum(name == operation for name, _ in self.asked)
+
+    def GetQueueAttributes(self, asked: Any) -> Any:  # noqa: N802 - as SQS names it
+        if "QueueArn" in asked["AttributeNames"]:
+            return {"Attributes": {"QueueArn": ARN}}
+        visible, hidden = self.counts.pop(0) if len(self.counts) > 1 else self.counts[0]
+        return {"Attributes": {NUMBER: str(visible), f"{NUMBER}NotVisible": str(hidden)}}
+
+    def ReceiveMessage(self, _: Any) -> Any:  # noqa: N802
+        body = self.received.pop(0) if self.received else None
+        if body is None:
+            return {}
+        message = {"MessageId": body, "ReceiptHandle": f"again {body}", "Body": body}
+        return {"Messages": [message]}
+
+    def CancelMessageMoveTask(self, _: Any) -> Any:  # noqa: N802
+        self.tasks[:] = ["CANCELLING", "CANCELLED"]
+        return {f"{NUMBER}Moved": 3}
+
+    def ListMessageMoveTasks(self, _: Any) -> Any:  # noqa: N802
+        earlier = {"Status": "COMPLETED", "StartedTimestamp": int(self.moved_at * 1000)}
+        status = self.tasks.pop(0) if self.number("StartMessageMoveTask") else None
+        if status is None:
+            return {"Results": [earlier]}
+        task = {"Status": status, "StartedTimestamp": 2, f"{NUMBER}Moved": 7}
+        task["FailureReason"] = "CouldNotDetermineMessageSource"
+        # SQS lists the handle only while the task is running.
+        handle = {"TaskHandle": "handle"} if status in ("RUNNING", "CANCELLING") else {}
+        return {"Results": [task | handle, earlier]}

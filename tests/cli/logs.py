@@ -37,7 +37,6 @@ class OldLog:
         self.canned.handlers["POST", "^/$"] = self._answer
 
     def write(self, *texts: str, at: datetime = TIME) -> None:
-        """Write lines with a time."""
         self.lines += [(at, text) for text in texts]
 
     def _answer(self, request: Request) -> Answer:
@@ -66,7 +65,6 @@ class Log:
         self.aws.client("logs").create_log_group(logGroupName=self.group)
 
     def write(self, *texts: str, at: datetime = TIME, stream: str = "one") -> None:
-        """Write lines with the time of each, or else with a time."""
         client = self.aws.client("logs")
         if stream not in self._streams:
             client.create_log_stream(logGroupName=self.group, logStreamName=stream)

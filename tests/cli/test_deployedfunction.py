@@ -17,7 +17,6 @@ ARN: Final = f"arn:aws-cn:lambda:cn-north-1:123456789012:function:{NAME}"
 def find(
     canned: CannedAws, realm: str | None = "demo", function: str | None = None, **variables: str
 ) -> DeployedFunction:
-    """Deploy the function with these variables, and find it."""
     canned.deploy(NAME, {"LAVA_REALM": "demo", **variables}, FunctionArn=f"{ARN}:live")
     return find_function(Aws(region="cn-north-1", endpoint_url=canned.url), realm, function)
 
@@ -33,9 +32,7 @@ def test_its_parts_are_those_of_its_arn(canned: CannedAws) -> None:
 @pytest.mark.parametrize(
     ("logging", "group"), [({}, f"/aws/lambda/{NAME}"), ({"LogGroup": "of-ours"}, "of-ours")]
 )
-def test_its_log_group_is_what_lambda_writes_to(
-    canned: CannedAws, logging: dict[str, Any], group: str
-) -> None:
+def test_the_log_group_of_lambda(canned: CannedAws, logging: dict[str, Any], group: str) -> None:
     canned.deploy(NAME, {"LAVA_REALM": "demo"}, LoggingConfig=logging)
     aws = Aws(region="cn-north-1", endpoint_url=canned.url)
     assert find_function(aws, "demo").log_group == group
@@ -83,11 +80,3 @@ def test_a_setting_that_the_function_refuses_is_told_and_left_out(
 def test_a_realm_that_cannot_be_read_is_the_one_that_is_named(canned: CannedAws) -> None:
     found = find(canned, LAVA_REALM="no realm")
     assert (found.realm, list(found.unusable)) == ("demo", ["REALM"])
-
-
-def test_an_unreadable_name_of_the_dead_letter_queue_does_not_pass_for_no_queue(
-    canned: CannedAws,
-) -> None:
-    found = find(canned, S3TRIGGER_DEAD_LETTER_QUEUE="https://sqs.cn-north-1.amazonaws.com/1/q")
-    with pytest.raises(CommandError, match="which queue it parks in is not known"):
-        _ = found.dead_letter_queue

@@ -1,16 +1,17 @@
 """``replay --missing`` sends what nothing accounts for when it sends, and says what it left out."""
 
-import json
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from typing import Any, Final
 
 import pytest
 
 from lava_s3trigger.cli.replay.accounts import NOT_SEEN
-from tests.build import direct, job_entry, record
+from tests.build import direct, job_entry
 
-from .cannedaws import Answer, CannedAws, Request, answer, operation
+from .cannedaws import Answer, CannedAws
 from .commandline import CommandLine, Ran
+from .deadletters import DeadLetters, Sqs
 from .logs import OldLog, line
 from .replays import Account
 
@@ -31,10 +32,12 @@ class Missing:
         self.log = OldLog(account.canned, f"/aws/lambda/{account.function}")
         account.trigger("a")
         self.put(*KEYS, age=2 * HOUR)
-        self.sqs = account.aws.client("sqs")
+
+    @cached_property
+    def letters(self) -> DeadLetters:
+        return DeadLetters(self.account)
 
     def put(self, *keys: str, age: timedelta) -> None:
-        """Have the inventory list other objects."""
         manifest = self.account.inventory(keys, ago(age).isoformat())
         self.objects = ["--inventory", manifest, "--missing"]
 
@@ -44,7 +47,6 @@ class Missing:
         return ran
 
     def planned(self, *more: str) -> Any:
-        """Run, and return the JSON."""
         ran = self.account.replay.json(*self.objects, *more)
         assert ran.status == 0, ran.errors
         return ran.json()
@@ -58,35 +60,8 @@ class Missing:
     def dispatched(
         self, key: str, job: str = "load", age: timedelta = 40 * MINUTE, **fields: Any
     ) -> None:
-        """Have the log tell that an object was dispatched."""
         about = {"trigger_id": "a", "job_id": job, "bucket": self.account.bucket, "key": key}
         self.log.write(line("dispatched", ago(age), **about, **fields), at=ago(age))
-
-    def queue(self, suffix: str) -> str:
-        name = f"{self.account.function}-{suffix}"
-        url: str = self.sqs.create_queue(QueueName=name)["QueueUrl"]
-        return url
-
-    def waits(self, url: str, *keys: str, **options: Any) -> None:
-        """Put events of objects into a queue."""
-        for key in keys:
-            body = json.dumps(direct(record(key, bucket=self.account.bucket)))
-            self.sqs.send_message(QueueUrl=url, MessageBody=body, **options)
-
-    def hide(self, url: str) -> None:
-        self.sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, VisibilityTimeout=600)
-
-    def dead_letters(self) -> str:
-        """Make the function's dead-letter queue."""
-        self.account.variables["S3TRIGGER_DEAD_LETTER_QUEUE"] = f"{self.account.function}-dlq"
-        return self.queue("dlq")
-
-    def redriven(self, at: datetime, state: str = "Disabled") -> None:
-        """Have Lambda tell when the mapping of the dead-letter queue was changed."""
-        mapping = {"UUID": "1", "State": state, "LastModified": at.timestamp()}
-        self.account.canned.handlers["GET", "/event-source-mappings"] = lambda _: answer(
-            {"EventSourceMappings": [mapping]}
-        )
 
 
 @pytest.fixture
@@ -127,9 +102,7 @@ class TestWhenItSends:
         assert (ran.status, ran.json()["sent"]) == (0, 2)
         assert missing.sent == ["in/b", "in/c"]
 
-    def test_another_replay_does_not_send_what_the_log_does_not_have_yet(
-        self, missing: Missing
-    ) -> None:
+    def test_another_replay_sends_nothing_that_the_log_may_lack(self, missing: Missing) -> None:
         missing.run()
         for _ in range(2):
             missing.account.canned.requests.clear()
@@ -166,21 +139,17 @@ class TestLog:
     @pytest.mark.parametrize(
         ("age", "settle", "left_out"),
         [
-            (2 * MINUTE, (), {"too_young": 1}),
-            (2 * MINUTE, ("--settle", "3h"), {"too_young": 1}),
-            (2 * MINUTE, ("--settle", "1s"), {}),
-            (25 * HOUR, (), {"older_than_log": 1}),
+            (2 * MINUTE, "", {"too_young": 1}),
+            (2 * MINUTE, "--settle 3h", {"too_young": 1}),
+            (2 * MINUTE, "--settle 1s", {}),
+            (25 * HOUR, "", {"older_than_log": 1}),
         ],
     )
-    def test_objects_that_it_knows_nothing_of_are_left_out(
-        self,
-        missing: Missing,
-        age: timedelta,
-        settle: tuple[str, ...],
-        left_out: dict[str, int],
+    def test_objects_that_it_may_not_know_are_left_out(
+        self, missing: Missing, age: timedelta, settle: str, left_out: dict[str, int]
     ) -> None:
         missing.put("in/x", age=age)
-        found = missing.planned(*settle)
+        found = missing.planned(*settle.split())
         assert (found["planned"], found["left_out"]) == (not left_out, left_out)
 
     def test_without_a_log_nothing_can_be_missing(self, account: Account) -> None:
@@ -199,10 +168,12 @@ class TestWaiting:
 
     @pytest.mark.parametrize("how", ["visible", "hidden", "delayed"])
     def test_messages_in_the_intake_queue(self, missing: Missing, how: str) -> None:
-        intake = missing.queue("intake")
-        missing.waits(intake, "in/z", DelaySeconds=600 if how == "delayed" else 0)
+        sqs = missing.account.aws.client("sqs")
+        intake = sqs.create_queue(QueueName=f"{missing.account.function}-intake")["QueueUrl"]
+        delay = 600 if how == "delayed" else 0
+        sqs.send_message(QueueUrl=intake, MessageBody="?", DelaySeconds=delay)
         if how == "hidden":
-            missing.hide(intake)
+            sqs.receive_message(QueueUrl=intake, VisibilityTimeout=600)
         said = f"-intake has messages for the function (1 {how}): wait until it has handled them"
         assert said in missing.run("--dry-run").errors
         ran = missing.run(status=3)
@@ -214,8 +185,8 @@ class TestWaiting:
 
     @pytest.mark.parametrize("whose", ["own", "intake"])
     def test_dead_letters(self, missing: Missing, whose: str) -> None:
-        queues = {"own": missing.dead_letters(), "intake": missing.queue("intake-dlq")}
-        missing.waits(queues[whose], "in/b", "other/b")
+        for key in ("in/b", "other/b"):
+            missing.letters.send(direct(missing.letters.record(key)), whose)
         assert "Left out: 1 in a dead-letter queue" in missing.run("--dry-run").output
         # They are as visible as they were.
         said = "has 1 dead letters that may be of objects of this replay, such as of s3:"
@@ -227,74 +198,59 @@ class TestWaiting:
         assert missing.sent == ["in/a", "in/c"]
 
     def test_a_dead_letter_since_the_plan(self, missing: Missing) -> None:
-        own = missing.dead_letters()
+        letters = missing.letters
         missing.run("--dry-run")
-        missing.waits(own, "in/b")
-        ran = missing.run("--despite-waiting")
-        assert ": 1 in a dead-letter queue" in ran.errors
+        letters.park("in/b")
+        assert ": 1 in a dead-letter queue" in missing.run("--despite-waiting").errors
         assert missing.sent == ["in/a", "in/c"]
 
     def test_dead_letters_of_other_prefixes_are_not_in_the_way(self, missing: Missing) -> None:
-        missing.waits(missing.dead_letters(), "other/b")
+        missing.letters.park("other/b")
         missing.run()
         assert missing.sent == KEYS
 
-    def test_a_message_that_nobody_understands_may_be_of_any_object(self, missing: Missing) -> None:
-        missing.sqs.send_message(QueueUrl=missing.dead_letters(), MessageBody="?")
-        said = "has 1 dead letters that may be of objects of this replay:"
+    @pytest.mark.parametrize(
+        ("body", "is_hidden", "said"),
+        [
+            ("?", False, "has 1 dead letters that may be of objects of this replay:"),
+            ("{}", True, "-dlq has messages that cannot be read now (1 hidden)"),
+        ],
+    )
+    def test_dead_letters_that_may_be_of_any_object(
+        self, missing: Missing, body: str, said: str, *, is_hidden: bool
+    ) -> None:
+        missing.letters.send(body)
+        if is_hidden:
+            missing.letters.receive()
         assert said in missing.run(status=3).errors
-
-    def test_hidden_dead_letters(self, missing: Missing) -> None:
-        own = missing.dead_letters()
-        missing.waits(own, "in/b")
-        missing.hide(own)
-        ran = missing.run(status=3)
-        assert "-dlq has messages that cannot be read now (1 hidden)" in ran.errors
         assert missing.sent == []
 
-    def test_the_log_comes_late_after_a_redrive(self, missing: Missing) -> None:
-        missing.dead_letters()
-        missing.redriven(ago(5 * MINUTE))
+    @pytest.mark.parametrize(("state", "age"), [("Disabled", 5 * MINUTE), ("Enabled", HOUR)])
+    def test_the_log_comes_late_after_a_redrive(
+        self, missing: Missing, state: str, age: timedelta
+    ) -> None:
+        missing.letters.state, missing.letters.changed_at = state, ago(age)
         ran = missing.run(status=3)
         assert "dead letters may have been redriven at 2" in ran.errors
         assert ", and the log comes late: wait until 2" in ran.errors
+        missing.letters.state = "Disabled"
         missing.run("--settle", "1m", "--restart")
         assert missing.sent == KEYS
-
-    def test_a_redrive_that_is_running(self, missing: Missing) -> None:
-        missing.dead_letters()
-        missing.redriven(ago(HOUR), state="Enabled")
-        assert "dead letters may have been redriven at 2" in missing.run(status=3).errors
 
     def test_messages_that_were_moved_back_to_the_intake(
         self, missing: Missing, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """The local server does not list the moves of messages."""
-        name = f"{missing.account.function}-intake-dlq"
-        moved = {"Status": "COMPLETED", "StartedTimestamp": int(ago(5 * MINUTE).timestamp() * 1000)}
-        answers = {
-            "GetQueueUrl": {"QueueUrl": f"http://127.0.0.1/1/{name}"},
-            "GetQueueAttributes": {"Attributes": {"QueueArn": f"arn:aws:sqs:us-east-1:1:{name}"}},
-            "ReceiveMessage": {},
-            "ListMessageMoveTasks": {"Results": [moved]},
-        }
-
-        def answered(request: Request) -> Answer:
-            if request.json().get("QueueName", name) != name:
-                return Answer(400, b'{"__type": "com.amazonaws.sqs#QueueDoesNotExist"}')
-            return answer(answers[operation(request)])
-
         with CannedAws() as sqs:
-            sqs.handlers["POST", "/"] = answered
+            sqs.handlers["POST", "/"] = Sqs(moved_at=ago(5 * MINUTE).timestamp()).answer
             monkeypatch.setenv("AWS_ENDPOINT_URL_SQS", sqs.url)
-            ran = missing.run(status=3)
-            assert "dead letters may have been redriven at 2" in ran.errors
+            assert "dead letters may have been redriven at 2" in missing.run(status=3).errors
             missing.run("--settle", "1m", "--restart")
 
     def test_a_plan_from_before_a_redrive(self, missing: Missing) -> None:
-        missing.dead_letters()
+        letters = missing.letters
         missing.run("--dry-run", "--settle", "0")
-        missing.redriven(datetime.now(UTC) + timedelta(seconds=2))
+        letters.changed_at = datetime.now(UTC) + timedelta(seconds=2)
         ran = missing.run("--settle", "0", "--despite-waiting")
         assert "Warning: dead letters may have been redriven since the plan of 2" in ran.errors
 
@@ -327,29 +283,20 @@ class TestBrokenConfiguration:
         assert "cannot start, as said above: correct its configuration" in ran.errors
         assert account.handed_over() == {}
 
-    def test_other_commands_go_on(self, missing: Missing) -> None:
-        account = missing.account
-        missing.waits(missing.dead_letters(), "in/b")
+    def test_commands_that_read_go_on(self, missing: Missing) -> None:
+        account, unknown = missing.account, "which queue it parks in is not known"
+        missing.letters.park("in/b")
         missing.dispatched("in/a")
-        account.variables["S3TRIGGER_CACHE_TTL"] = "soon"
-        said = f"{account.function} cannot start, so that it handles no event: S3TRIGGER_CACHE_TTL"
-        options = ["--realm", account.realm.name]
-        uri = f"s3://{account.bucket}/in/a"
-        for words, status, shown in [
-            (["tail", "--since", "2h"], 0, "dispatched"),
-            (["history", uri, "--size", "1", "--since", "2h"], 0, "dispatched"),
-            (["dead-letters", "list"], 1, "/in/b"),
+        history = f"history s3://{account.bucket}/in/a --size 1 --since 2h"
+        for variable, value, words, status, said in [
+            ("S3TRIGGER_CACHE_TTL", "soon", "tail --since 2h", 0, "dispatched"),
+            ("S3TRIGGER_CACHE_TTL", "soon", history, 0, "dispatched"),
+            ("S3TRIGGER_CACHE_TTL", "soon", "dead-letters list", 1, "/in/b"),
+            ("S3TRIGGER_DEAD_LETTER_QUEUE", "no queue!", history, 0, unknown),
+            ("S3TRIGGER_DEAD_LETTER_QUEUE", "no queue!", "dead-letters list", 3, unknown),
         ]:
-            ran = CommandLine()(*words, *options)
-            assert (ran.status, said in ran.errors, shown in ran.output) == (status, True, True)
-
-    def test_a_queue_that_cannot_be_told_is_not_taken_for_none(self, missing: Missing) -> None:
-        account = missing.account
-        missing.dispatched("in/a")
-        account.variables["S3TRIGGER_DEAD_LETTER_QUEUE"] = "no queue!"
-        uri, realm = f"s3://{account.bucket}/in/a", ("--realm", account.realm.name)
-        history = CommandLine()("history", uri, "--size", "1", "--since", "2h", *realm)
-        letters = CommandLine()("dead-letters", "list", *realm)
-        assert "which queue it parks in is not known" in history.output
-        assert "which queue it parks in is not known" in letters.errors
-        assert letters.status == 3
+            account.variables[variable] = value
+            ran = CommandLine()(*words.split())
+            warning = f"{account.function} cannot start, so that it handles no event: {variable}"
+            assert (ran.status, warning in ran.errors) == (status, True)
+            assert said in ran.output + ran.errors

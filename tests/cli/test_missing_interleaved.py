@@ -8,7 +8,6 @@ times.
 import json
 import os
 import random
-from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -25,10 +24,11 @@ from tests.aws_in_memory.queues import Message
 from tests.build import BUCKET, direct, record, sqs
 from tests.function.harness import PARKING, Harness
 
-from .cannedaws import Answer, CannedAws, Request
+from .cannedaws import Answer, CannedAws, Request, answer
 from .commandline import CommandLine
+from .deadletters import NUMBER
 from .logs import OldLog
-from .replays import keys_of
+from .replays import keys_of, write_inventory
 
 RUNS: Final = int(os.environ.get("S3TRIGGER_INTERLEAVINGS", "20"))
 STEPS: Final = 30
@@ -65,7 +65,6 @@ class World:
         self.objects = {"in/young.csv": now - MINUTE, "in/.tmp": now - 120 * MINUTE}
         self.planned_of: set[str] = set()
         """Keys of the objects of which a plan was made last."""
-        self.jobs: list[str] = []
         self.edit("load")
         self._answers()
         self.put()
@@ -84,22 +83,9 @@ class World:
             line = read_line(f"[INFO] {text}")
             key = line.text("key") if line else None
             at = max(at, self.objects.get(key or "", at))
-            (self.late if self.chance.random() < 0.5 else self.log.lines).append(
-                (at, f"[INFO] {text}")
-            )
+            lines = self.late if self.chance.random() < 0.5 else self.log.lines
+            lines.append((at, f"[INFO] {text}"))
         return done
-
-    def lose(self, _: str) -> None:
-        """Lose an event."""
-
-    def deliver(self, key: str) -> None:
-        self.handle(direct(record(key)))
-
-    def invoke(self, key: str) -> None:
-        self.asynchronous.append(direct(record(key)))
-
-    def enqueue(self, key: str) -> None:
-        self.intake.send([{"Id": "1", "MessageBody": json.dumps(direct(record(key)))}], {})
 
     # What happens at random.
 
@@ -108,25 +94,27 @@ class World:
         for _ in range(self.chance.randint(1, 4)):
             key = f"in/{len(self.objects)}.csv"
             self.objects[key] = datetime.now(UTC) - 120 * MINUTE
-            self.chance.choice([self.lose, self.deliver, self.invoke, self.enqueue])(key)
+            payload = direct(record(key))
+            match self.chance.choice(["lose", "deliver", "invoke", "enqueue"]):
+                case "deliver":
+                    self.handle(payload)
+                case "invoke":
+                    self.asynchronous.append(payload)
+                case "enqueue":
+                    self.intake.send([{"Id": "1", "MessageBody": json.dumps(payload)}], {})
 
     def edit(self, name: str | None = None) -> None:
-        """Edit the entry."""
         name = name or self.chance.choice([*JOBS, "off"])
-        self.jobs = JOBS.get(name, [])
-        self.harness.trigger(
-            job_id=self.jobs or ["load"], enabled=name != "off", if_not_fnmatch=["*.tmp"]
-        )
+        self.jobs, is_on = JOBS.get(name, []), name != "off"
+        self.harness.trigger(job_id=self.jobs or "load", enabled=is_on, if_not_fnmatch="*.tmp")
 
     def arrive(self) -> None:
-        """Have late lines arrive."""
         self.chance.shuffle(self.late)
         number = self.chance.randint(0, len(self.late))
         self.log.lines += self.late[:number]
         del self.late[:number]
 
     def run_asynchronous(self) -> None:
-        """Have Lambda invoke the function."""
         if self.asynchronous:
             self.handle(self.asynchronous.pop(self.chance.randrange(len(self.asynchronous))))
 
@@ -136,11 +124,11 @@ class World:
 
     def redrive(self) -> None:
         """Redrive the parked messages that nobody holds."""
-        visible = [each for each in self.parking if id(each) not in self.hidden]
+        visible = self.visible
         for message in visible:
-            self.harness.parking.messages.remove(message)
+            self.parking.remove(message)
             if not self.handle(sqs(message.text, queue=PARKING)):
-                self.harness.parking.messages.append(message)
+                self.parking.append(message)
         if visible:
             self.redriven_at = datetime.now(UTC) - self.chance.choice([0, 20]) * MINUTE
 
@@ -152,30 +140,22 @@ class World:
     def parking(self) -> list[Message]:
         return self.harness.parking.messages
 
+    @property
+    def visible(self) -> list[Message]:
+        """The parked messages that nobody holds."""
+        return [each for each in self.parking if id(each) not in self.hidden]
+
     # What is known of an object.
 
-    def logged(self, key: str) -> set[str]:
-        """Return the jobs that the log has a dispatch of."""
-        lines = [read_line(text) for at, text in self.log.lines if at >= self.objects[key] - MINUTE]
-        return {
-            str(line.text("job_id"))
-            for line in lines
-            if line and line.event == "dispatched" and line.text("key") == key
-        }
-
-    def dead(self) -> set[str]:
-        """Return the keys in the dead-letter queue that can be read."""
-        return {
-            unquote_plus(each.json["event"]["s3"]["object"]["key"])
-            for each in self.parking
-            if id(each) not in self.hidden
-        }
+    def is_logged(self, key: str) -> bool:
+        read = (read_line(text) for at, text in self.log.lines if at >= self.objects[key] - MINUTE)
+        return ("dispatched", key) in {(each.event, each.text("key")) for each in read if each}
 
     def is_missing(self, key: str) -> bool:
-        """Return whether an object is to be sent."""
         wanted = set(self.jobs) - {"none"} if not key.endswith(".tmp") else set()
         is_old = self.objects[key] <= datetime.now(UTC) - SETTLE[self.settle]
-        accounted = self.logged(key) or key in self.dead() or key in self.handed - self.unknown
+        dead = {unquote_plus(each.json["event"]["s3"]["object"]["key"]) for each in self.visible}
+        accounted = self.is_logged(key) or key in dead or key in self.handed - self.unknown
         return bool(wanted) and is_old and not accounted
 
     @property
@@ -196,7 +176,9 @@ class World:
                 settle = self.chance.choice([*SETTLE])
                 self.unplanned = self.unplanned if settle == self.settle else None
                 self.settle = settle
-            arguments = ["--inventory", self.inventory(), "--missing", "--settle", self.settle]
+            times = ((key, at.isoformat()) for key, at in self.objects.items())
+            manifest = write_inventory(self.folder, BUCKET, times)
+            arguments = ["--inventory", manifest, "--missing", "--settle", self.settle]
             if self.chance.random() < 0.2:
                 arguments.append("--restart")
                 self.unplanned, self.handed = None, set()
@@ -232,44 +214,27 @@ class World:
         self.unknown = {each["key"] for each in document["unknown"]}
         self.unplanned = None
 
-    def inventory(self) -> str:
-        """Write the inventory; return its manifest."""
-        rows = [f'"{BUCKET}","{key}","1","{at.isoformat()}"\n' for key, at in self.objects.items()]
-        (self.folder / "data.csv").write_text("".join(rows))
-        manifest = self.folder / "manifest.json"
-        schema = "Bucket, Key, Size, LastModifiedDate"
-        manifest.write_text(json.dumps({"fileSchema": schema, "files": [{"key": "data.csv"}]}))
-        return str(manifest)
-
     # AWS.
 
     def _answers(self) -> None:
-        """Have AWS answer what the function does not ask for."""
-        arn = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{FUNCTION}"
         variables = {"LAVA_REALM": "demo", "S3TRIGGER_DEAD_LETTER_QUEUE": PARKING}
-        configuration = {
-            "FunctionName": FUNCTION,
-            "FunctionArn": arn,
-            "Environment": {"Variables": variables},
-        }
+        self.canned.deploy(FUNCTION, variables)
         self.canned.handlers |= {
-            ("GET", "/configuration"): lambda _: _json(configuration),
-            ("GET", "/event-source-mappings"): lambda _: _json({"EventSourceMappings": self._maps}),
+            ("GET", "/event-source-mappings"): self._mappings,
             ("POST", "/invocations"): self._invoked,
         }
         operations: dict[str, Operation] = {
             "Scan": lambda aws, asked: {"Items": list(aws.table(asked).items.values())},
-            "GetQueueAttributes": lambda _, asked: self._attributes(_name(asked)),
+            "GetQueueAttributes": lambda _, asked: self._attributes(asked["QueueUrl"]),
             "ReceiveMessage": lambda *_: self._receive(),
             "ChangeMessageVisibilityBatch": lambda _, asked: self._release(asked["Entries"]),
         }
         self.harness.endpoint.operations |= operations
 
-    @property
-    def _maps(self) -> list[dict[str, Any]]:
-        if self.redriven_at is None:
-            return []
-        return [{"State": "Disabled", "LastModified": self.redriven_at.timestamp()}]
+    def _mappings(self, _: Request) -> Answer:
+        at = self.redriven_at
+        changed = [{"State": "Disabled", "LastModified": at.timestamp()}] if at else []
+        return answer({"EventSourceMappings": changed})
 
     def _invoked(self, request: Request) -> Answer:
         """Take an invocation; now and then, lose the answer, or the invocation as well."""
@@ -277,23 +242,22 @@ class World:
         if lost > 0.1:
             self.asynchronous.append(request.json())
         self.now_handed += keys_of(request)
-        return Answer(202, b"") if lost > 0.2 else Answer(0)
+        return Answer(202) if lost > 0.2 else Answer(0)
 
-    def _attributes(self, name: str) -> dict[str, Any]:
+    def _attributes(self, url: str) -> dict[str, Any]:
+        name = url.rpartition("/")[2]
         messages = self.harness.endpoint.queues[name].messages
-        hidden = sum(1 for each in messages if id(each) in self.hidden)
-        number = "ApproximateNumberOfMessages"
-        found = {number: len(messages) - hidden, f"{number}NotVisible": hidden}
-        attributes = {each: str(value) for each, value in found.items()}
-        return {"Attributes": {**attributes, "QueueArn": f"arn:aws:sqs:{REGION}:{ACCOUNT}:{name}"}}
+        hidden = sum(id(each) in self.hidden for each in messages)
+        attributes = {NUMBER: f"{len(messages) - hidden}", f"{NUMBER}NotVisible": f"{hidden}"}
+        return {"Attributes": attributes | {"QueueArn": f"arn:aws:sqs:{REGION}:{ACCOUNT}:{name}"}}
 
     def _receive(self) -> dict[str, Any]:
-        visible = [each for each in self.parking if id(each) not in self.hidden][:10]
-        self.hidden |= {id(each): each for each in visible}
+        received = {id(each): each for each in self.visible[:10]}
+        self.hidden |= received
         return {
             "Messages": [
-                {"MessageId": f"{id(each)}", "ReceiptHandle": f"{id(each)}", "Body": each.text}
-                for each in visible
+                {"MessageId": f"{number}", "ReceiptHandle": f"{number}", "Body": each.text}
+                for number, each in received.items()
             ]
         }
 
@@ -303,26 +267,18 @@ class World:
         return {"Successful": [{"Id": each["Id"]} for each in entries], "Failed": []}
 
 
-def _name(asked: dict[str, Any]) -> str:
-    return str(asked["QueueUrl"].rpartition("/")[2])
-
-
-def _json(document: dict[str, Any]) -> Answer:
-    return Answer(200, json.dumps(document).encode())
+@pytest.fixture
+def harness(endpoint: Endpoint, caplog: pytest.LogCaptureFixture) -> Harness:
+    return Harness(endpoint, caplog)
 
 
 @pytest.fixture
 def world(
-    endpoint: Endpoint,
-    caplog: pytest.LogCaptureFixture,
-    canned: CannedAws,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> Callable[[int], World]:
-    """Return what makes a world from a seed."""
+    harness: Harness, canned: CannedAws, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> World:
     environment = {
         "AWS_REGION": REGION,
-        "AWS_ENDPOINT_URL": endpoint.url,
+        "AWS_ENDPOINT_URL": harness.endpoint.url,
         "AWS_ENDPOINT_URL_LAMBDA": canned.url,
         "AWS_ENDPOINT_URL_CLOUDWATCH_LOGS": canned.url,
         "LAVA_REALM": "demo",
@@ -330,19 +286,16 @@ def world(
     }
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    return lambda seed: World(Harness(endpoint, caplog), canned, tmp_path, seed)
+    return World(harness, canned, tmp_path, seed)
 
 
 @pytest.mark.slow("each run is some 15 commands; make proofs does ten times as many")
 @pytest.mark.parametrize("seed", range(RUNS))
-def test_nothing_is_sent_twice_and_nothing_missing_is_forgotten(
-    world: Callable[[int], World], seed: int
-) -> None:
-    made = world(seed)
+def test_nothing_is_sent_twice_and_nothing_missing_is_forgotten(world: World) -> None:
     happenings = [
-        *(made.edit, made.arrive, made.run_asynchronous, made.run_intake, made.redrive, made.hold),
-        *[made.put] * 2,
-        *[made.replay] * 5,
+        *(world.edit, world.arrive, world.run_asynchronous, world.run_intake, world.redrive),
+        *[world.hold, world.put, world.put],
+        *[world.replay] * 5,
     ]
     for _ in range(STEPS):
-        made.chance.choice(happenings)()
+        world.chance.choice(happenings)()

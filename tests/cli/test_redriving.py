@@ -1,6 +1,5 @@
 """What the local server cannot do of redrives: counts that come late, and message move tasks."""
 
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 import pytest
@@ -11,88 +10,32 @@ from lava_s3trigger.cli.deployed.dead_letter_queues import DeadLetterQueue
 from lava_s3trigger.cli.errors import CommandError
 from tests.tables import cases
 
-from .cannedaws import Answer, CannedAws, Request, answer, operation
-from .deadletters import UUID
+from .cannedaws import Answer, CannedAws, Request, answer
+from .deadletters import ARN, UUID, Sqs
 
-ARN: Final = "arn:aws:sqs:us-east-1:123456789012:dlq"
 AT_ONCE: Final = Pace(poll=0.0, settle=0.0, patience=60.0)
-NUMBER: Final = "ApproximateNumberOfMessages"
-YESTERDAY: Final = {"Status": "COMPLETED", "StartedTimestamp": 1, f"{NUMBER}Moved": 99}
 
 
-@dataclass
-class Sqs:
-    """SQS, as it answers about a queue and its message move tasks."""
+class Mapping:
+    """Lambda, as it answers about an event source mapping.
 
-    counts: list[tuple[int, int]] = field(default_factory=lambda: [(0, 0)])
-    """Visible and hidden messages, look by look; the last ones stay."""
-    received: list[str | None] = field(default_factory=list)
-    """Bodies of the messages that are received, one by one; then there are none."""
-    tasks: list[str | None] = field(default_factory=list)
-    """Status of the move task, look by look; None: it is not listed yet."""
-    asked: list[tuple[str, Any]] = field(default_factory=list)
+    Args:
+        after_disabling: States that the mapping has before it is disabled.
+    """
+
+    def __init__(self, *after_disabling: str) -> None:
+        self.after_disabling = after_disabling
+        self.states = ["Disabled"]
 
     def answer(self, request: Request) -> Answer:
-        name, asked = operation(request), request.json()
-        self.asked.append((name, asked))
-        answers = {
-            "GetQueueUrl": {"QueueUrl": "http://127.0.0.1/dlq"},
-            "ChangeMessageVisibilityBatch": {"Successful": [], "Failed": []},
-            "StartMessageMoveTask": {"TaskHandle": "handle"},
-        }
-        return answer(answers.get(name) or getattr(self, name)(asked))
-
-    def number(self, operation: str) -> int:
-        return sum(name == operation for name, _ in self.asked)
-
-    def GetQueueAttributes(self, asked: Any) -> Any:  # noqa: N802 - as SQS names it
-        if "QueueArn" in asked["AttributeNames"]:
-            return {"Attributes": {"QueueArn": ARN}}
-        visible, hidden = self.counts.pop(0) if len(self.counts) > 1 else self.counts[0]
-        return {"Attributes": {NUMBER: str(visible), f"{NUMBER}NotVisible": str(hidden)}}
-
-    def ReceiveMessage(self, _: Any) -> Any:  # noqa: N802
-        body = self.received.pop(0) if self.received else None
-        if body is None:
-            return {}
-        message = {"MessageId": body, "ReceiptHandle": f"again {body}", "Body": body}
-        return {"Messages": [message]}
-
-    def CancelMessageMoveTask(self, _: Any) -> Any:  # noqa: N802
-        self.tasks[:] = ["CANCELLING", "CANCELLED"]
-        return {f"{NUMBER}Moved": 3}
-
-    def ListMessageMoveTasks(self, _: Any) -> Any:  # noqa: N802
-        status = self.tasks.pop(0) if self.number("StartMessageMoveTask") else None
-        if status is None:
-            return {"Results": [YESTERDAY]}
-        task = {"Status": status, "StartedTimestamp": 2, f"{NUMBER}Moved": 7}
-        task["FailureReason"] = "CouldNotDetermineMessageSource"
-        # SQS lists the handle only while the task is running.
-        handle = {"TaskHandle": "handle"} if status in ("RUNNING", "CANCELLING") else {}
-        return {"Results": [task | handle, YESTERDAY]}
-
-
-@dataclass
-class Mapping:
-    """Lambda, as it answers about an event source mapping."""
-
-    after_disabling: list[str] = field(default_factory=list)
-    """States that it has before it is disabled."""
-    states: list[str] = field(default_factory=lambda: ["Disabled"])
-
-    def put(self, request: Request) -> Answer:
-        is_on = request.json()["Enabled"]
-        self.states[:] = ["Enabled"] if is_on else [*self.after_disabling, "Disabled"]
-        return self.get(request)
-
-    def get(self, _: Request) -> Answer:
+        if request.method == "PUT":
+            is_on = request.json()["Enabled"]
+            self.states = ["Enabled"] if is_on else [*self.after_disabling, "Disabled"]
         state = self.states.pop(0) if len(self.states) > 1 else self.states[0]
         return answer({"UUID": UUID, "State": state})
 
 
 def queue_of(canned: CannedAws, sqs: Sqs) -> tuple[Any, DeadLetterQueue]:
-    """Return a client of SQS, and the queue."""
     canned.handlers["POST", ""] = sqs.answer
     client = Aws(region="us-east-1", endpoint_url=canned.url).client("sqs")
     return client, DeadLetterQueue(client, "dlq", "us-east-1")
@@ -114,9 +57,7 @@ class TestMoves:
             "listed when it is done": [None, "COMPLETED"],
         },
     )
-    def test_the_task_is_followed_to_its_end(
-        self, canned: CannedAws, tasks: list[str | None]
-    ) -> None:
+    def test_a_task_is_followed_to_its_end(self, canned: CannedAws, tasks: list[Any]) -> None:
         sqs = Sqs(tasks=tasks)
         assert self.moved(canned, sqs) == 7
         assert ("StartMessageMoveTask", {"SourceArn": ARN}) in sqs.asked
@@ -172,8 +113,8 @@ class TestRedrives:
 
     def redrive(self, canned: CannedAws, sqs: Sqs, mapping: Mapping, others: int = 0) -> int:
         """Redrive all messages that are received first, but for some."""
-        canned.handlers["PUT", "/event-source-mappings/"] = mapping.put
-        canned.handlers["GET", "/event-source-mappings/"] = mapping.get
+        for method in ("GET", "PUT"):
+            canned.handlers[method, "/event-source-mappings/"] = mapping.answer
         _, queue = queue_of(canned, sqs)
         client = Aws(region="us-east-1", endpoint_url=canned.url).client("lambda")
         letters = list(queue.read())
@@ -210,9 +151,9 @@ class TestRedrives:
 
     def test_others_are_hidden_until_the_mapping_is_off(self, canned: CannedAws) -> None:
         sqs = Sqs(counts=[(0, 1)], received=["other", "a", None, None])
-        mapping = Mapping(after_disabling=["Disabling", "Disabling", "Disabling"])
+        mapping = Mapping("Disabling", "Disabling", "Disabling")
         assert self.redrive(canned, sqs, mapping, others=1) == 0
         assert mapping.states == ["Disabled"]
-        asked = [each.method for each in canned.requests]
         # Disabled, looked at until it is off, and only then are others released.
-        assert asked[-5:] == ["PUT", "GET", "GET", "GET", "POST"]
+        last = [each.method for each in canned.requests][-5:]
+        assert last == ["PUT", "GET", "GET", "GET", "POST"]

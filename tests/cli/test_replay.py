@@ -7,6 +7,7 @@ import threading
 import time
 from collections import Counter
 from datetime import UTC, datetime, timedelta
+from operator import itemgetter
 
 import pytest
 
@@ -67,11 +68,9 @@ class TestPlan:
         account.replay("--inventory", manifest, "--dry-run")
         account.trigger("a", if_fnmatch="*.txt")
         account.trigger("new")
-        table = f"lava.{account.realm.name}.s3triggers"
         account.aws.client("dynamodb").delete_item(
-            TableName=table, Key={"trigger_id": {"S": "gone"}}
+            TableName=f"lava.{account.realm.name}.s3triggers", Key={"trigger_id": {"S": "gone"}}
         )
-
         ran = account.replay("--inventory", manifest)
         warnings = [line for line in ran.errors.splitlines() if line.startswith("Warning")]
         assert [line.split(" since ")[0] for line in warnings] == [
@@ -85,11 +84,9 @@ class TestPlan:
         account.trigger("a", job_id=["load", "none"])
         account.trigger("off", enabled=False)
         found = account.replay.json("--inventory", account.inventory(["in/a"]), "--dry-run").json()
-        decided = [
-            (each["trigger_id"], each["job_id"], each["outcome"]) for each in found["decisions"]
-        ]
+        names = itemgetter("trigger_id", "job_id", "outcome")
         sent, broken = ("a", "load", "dispatched"), ("a", "none", "user_error")
-        assert decided == [sent, broken, ("off", None, "skipped")]
+        assert [*map(names, found["decisions"])] == [sent, broken, ("off", None, "skipped")]
 
 
 class TestSelection:
@@ -114,9 +111,7 @@ class TestSelection:
         assert account.replay("--inventory", manifest, *options.split()).status == 0
         assert {*account.handed_over()} == {*expected.split()}
 
-    def test_a_listing_and_a_file_of_keys_have_sizes_and_times_of_s3(
-        self, account: Account
-    ) -> None:
+    def test_listings_and_files_of_keys_have_sizes_and_times_of_s3(self, account: Account) -> None:
         account.put(["in/a.csv", "in/b.csv"], size=7)
         account.put(["in/small.csv"], size=6)
         now = datetime.now(UTC)
@@ -197,7 +192,7 @@ class TestFailures:
         assert account.handed_over() == {"in/a": 1, "in/b": 1}
 
     @pytest.mark.parametrize("status", [400, 0], ids=["failed", "unknown"])
-    def test_another_replay_does_not_forget_what_is_left(
+    def test_another_replay_forgets_nothing_that_is_left(
         self, account: Account, status: int
     ) -> None:
         answer = refusal(400, "InvalidRequestContentException") if status else Answer(0)
@@ -216,16 +211,14 @@ class TestFailures:
 class TestEnds:
     """Whenever the process ends, nothing is lost and nothing is sent twice."""
 
-    def ending(
-        self, account: Account, keys: list[str], number: int, *, calls: int
-    ) -> tuple[int, str, str]:
-        """Replay, and have a signal come while a call is under way."""
+    def ending(self, account: Account, keys: list[str], number: int) -> tuple[int, str, str]:
+        """Replay, and have a signal come while the third call is under way."""
         started: list[subprocess.Popen[str]] = []
         arrived = threading.Event()
 
         def signalling(_: Request) -> Answer:
             arrived.wait(60)
-            if len(account.canned.requests) == calls:
+            if len(account.canned.requests) == 4:  # the first one asks for the configuration
                 started[0].send_signal(number)
                 time.sleep(0.2)  # it is under way when the signal comes
             return Answer(202)
@@ -241,8 +234,7 @@ class TestEnds:
 
     def test_what_was_under_way_at_a_kill_is_unknown(self, account: Account) -> None:
         keys = [f"in/{number:03}" for number in range(50)]
-        # The first request asks for the configuration.
-        assert self.ending(account, keys, signal.SIGKILL, calls=4)[0] == -signal.SIGKILL
+        assert self.ending(account, keys, signal.SIGKILL)[0] == -signal.SIGKILL
 
         ran = account.replay.json("--resume", "--batch", "5")
         assert "5 objects were being sent when the replay was killed" in ran.errors
@@ -252,11 +244,9 @@ class TestEnds:
         assert account.replay.json("--resume").json()["unknown"] == ran.json()["unknown"]
 
     @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-    def test_what_was_under_way_at_an_interrupt_is_known(
-        self, account: Account, number: int
-    ) -> None:
+    def test_what_was_under_way_at_a_signal_is_known(self, account: Account, number: int) -> None:
         keys = [f"in/{number:03}" for number in range(50)]
-        status, output, errors = self.ending(account, keys, number, calls=4)
+        status, output, errors = self.ending(account, keys, number)
         assert status == 128 + number
         # A busy machine may begin another call before the command sees the signal.
         sent = account.handed_over().total()
@@ -304,27 +294,12 @@ class TestEnds:
         assert "there is no replay to continue" in account.replay("--resume").errors
 
 
-class TestMistakes:
-    """A user's mistake is one line that names the thing, and what would do."""
-
-    def test_the_function_of_another_realm(self, account: Account) -> None:
-        ran = account.replay("s3://b/", "--realm", "other", "--function", account.function)
-        assert f"{account.function} works for realm {account.realm.name}, not other" in ran.errors
-
-    def test_the_state_of_another_function(self, account: Account) -> None:
-        state = str(account.folder / "s")
-        account.replay("--inventory", account.inventory(["in/a"]), "--dry-run", "--state", state)
-        account.canned.deploy("other", {"LAVA_REALM": account.realm.name})
-        ran = account.replay("--resume", "--state", state, "--function", "other")
-        assert (ran.status, "this is a replay for arn:aws:lambda:" in ran.errors) == (2, True)
-
-    def test_a_plan_that_was_interrupted_is_not_sent(self, account: Account) -> None:
-        state = ("--state", str(account.folder / "s"))
-        keys = account.keys(["in/a", "in/b"])
-        both = ("--inventory", account.inventory(["in/c"]), "--keys", keys)  # without a bucket
-        assert account.replay(*both, *state).status == 3
-        assert "there is no replay to continue" in account.replay("--resume", *state).errors
-        assert account.handed_over() == {}
+def test_the_state_of_another_function(account: Account) -> None:
+    state = str(account.folder / "s")
+    account.replay("--inventory", account.inventory(["in/a"]), "--dry-run", "--state", state)
+    account.canned.deploy("other", {"LAVA_REALM": account.realm.name})
+    ran = account.replay("--resume", "--state", state, "--function", "other")
+    assert (ran.status, "this is a replay for arn:aws:lambda:" in ran.errors) == (2, True)
 
 
 def test_memory_does_not_grow_with_the_objects(account: Account) -> None:

@@ -15,6 +15,7 @@ from lava_s3trigger.cli.replay import send
 from lava_s3trigger.cli.replay.send import Replayer
 from lava_s3trigger.cli.replay.state import PlannedObject, ReplayState, Settled, Status
 from lava_s3trigger.cli.replay.ways import HandoverError, Problem
+from tests.tables import cases
 
 OBJECTS: Final = 100
 SAID: Final = "said by the test"
@@ -91,14 +92,7 @@ def failing(problem: Problem, *keys: str, times: int | None = None) -> ScriptedW
 class TestOutcomes:
     """What a call comes to decides what its objects are."""
 
-    def test_all_is_sent_once(self, state: ReplayState) -> None:
-        way = ScriptedWay(lambda _: None)
-        run(state, way)
-        assert numbers(state) == {"SENT": OBJECTS}
-        assert (len(way.arrived), {*way.arrived.values()}) == (OBJECTS, {1})
-        assert max(map(len, way.calls)) == 10
-
-    def test_a_payload_that_is_refused_is_halved_until_the_object_is_found(
+    def test_a_refused_payload_is_halved_until_the_object_is_found(
         self, state: ReplayState
     ) -> None:
         way = failing(Problem.CONTENT, "k13", "k57")
@@ -108,16 +102,14 @@ class TestOutcomes:
         assert failed == [("k13", SAID), ("k57", SAID)]
         assert {*way.arrived.values()} == {1}
 
-    @pytest.mark.parametrize(
+    @cases(
         ("problem", "times", "stopped", "expected", "calls"),
-        [
-            pytest.param(Problem.BUSY, 3, None, {"SENT": OBJECTS}, 13, id="busy for a while"),
-            pytest.param(Problem.BUSY, None, SAID, LEFT, 1 + send.MAX_TRIES, id="busy for good"),
-            pytest.param(Problem.STOP, None, SAID, LEFT, 2, id="not permitted"),
-            pytest.param(
-                Problem.LOST, None, None, {"SENT": OBJECTS - 10, "UNKNOWN": 10}, 10, id="lost"
-            ),
-        ],
+        {
+            "busy for a while": (Problem.BUSY, 3, None, {"SENT": OBJECTS}, 13),
+            "busy for good": (Problem.BUSY, None, SAID, LEFT, 1 + send.MAX_TRIES),
+            "not permitted": (Problem.STOP, None, SAID, LEFT, 2),
+            "lost": (Problem.LOST, None, None, {"SENT": OBJECTS - 10, "UNKNOWN": 10}, 10),
+        },
     )
     def test_a_problem_loses_nothing_and_nothing_is_sent_twice(  # noqa: PLR0917 - a table
         self,
@@ -182,12 +174,6 @@ class TestPace:
         assert {*map(len, way.calls)} == {4}
         # The last batch begins when those before it have had their time.
         assert clock[0] >= (OBJECTS - 4) / 4
-
-    def test_asked_to_end_it_settles_what_it_began(self, state: ReplayState) -> None:
-        way = ScriptedWay(lambda _: None)
-        run(state, way, concurrency=1, is_to_end=lambda: len(way.calls) >= 3)
-        sent = way.arrived.total()
-        assert numbers(state) == {"SENT": sent, "TO_SEND": OBJECTS - sent}
 
     def test_asked_to_end_it_does_not_wait_for_a_busy_service(
         self, state: ReplayState, monkeypatch: pytest.MonkeyPatch

@@ -87,9 +87,7 @@ class TestPlan:
         list(state.add([("c", "x", 1, 0.0, "e")]))
         assert state.prefixes() == {"b": "in/", "c": "x"}
 
-    def test_a_dispatch_before_the_object_was_modified_does_not_count(
-        self, state: ReplayState
-    ) -> None:
+    def test_a_dispatch_before_the_object_changed_does_not_count(self, state: ReplayState) -> None:
         state.note_logged([("b", "k", "t", "j", 10.0), ("b", "k", "t", "i", 5.0)])
         state.note_logged([("b", "k", "t", "j", 7.0)])
         assert state.logged("b", "k", 6.0) == {("t", "j")}
