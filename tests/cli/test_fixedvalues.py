@@ -19,7 +19,7 @@ from tests.docs.pages import sample
 TESTS: Final = Path(__file__).parents[1]
 TEMPLATES: Final[list[str]] = json.loads((TESTS / "templates" / "everyday.json").read_text())
 CHANGING: Final = ("uuid", "lipsum", "random", "now()", "today()", "tzlocal")
-EVENT: Final = sample("s3-created.json")
+EVENT: Final = sample("s3-created")
 
 
 def rendered(template: str) -> Any:
