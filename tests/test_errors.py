@@ -78,9 +78,7 @@ def test_an_unexpected_error_names_its_cause_and_place() -> None:
     assert str(UnexpectedError.of(caught.value)) == (
         f"KeyError: 'Items\\nof it' (test_errors.py, line {line})"
     )
-
-
-def test_an_error_that_was_not_raised_has_no_place() -> None:
+    # It was not raised, so that it has no place.
     assert str(UnexpectedError.of(ValueError("a\nb"))) == "ValueError: a b"
 
 

@@ -430,13 +430,6 @@ def test_the_events_of_a_parked_message_are_restricted(
 class TestDeliveries:
     """A delivery is what AWS acknowledges as one: an SQS message, or the invocation."""
 
-    def test_each_sqs_message_is_a_delivery(self) -> None:
-        bodies = [direct(s3_record(f"{n}a"), s3_record(f"{n}b")) for n in range(2)]
-        payload = direct(*(sqs_record(body, f"m-{n}") for n, body in enumerate(bodies)))
-        assert keys_by_message(payload) == [("m-0", ["0a", "0b"]), ("m-1", ["1a", "1b"])]
-        found = deliveries(payload, OWN_REGION)
-        assert [(each.queue, each.group) for each in found] == [("my-queue", None)] * 2
-
     @cases(
         "payload",
         {

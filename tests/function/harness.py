@@ -36,7 +36,10 @@ SEND: Final = "SendMessageBatch"
 
 
 def deny(queue: str, fault: Fault = DENIED, operation: str = SEND) -> Faults:
-    """Return what denies every batch to a queue, named by its last word, or fails otherwise."""
+    """Return the fault of calls to a queue, which is named by its last word.
+
+    If nothing else is said, the role may not send to it.
+    """
 
     def fail(call: Call) -> Fault | None:
         at = call.request.get("QueueUrl") or call.request.get("QueueName") or ""
