@@ -235,12 +235,7 @@ class Aws:
         return self.queues[name]
 
     def call(self, name: str, request: Request) -> Answer:
-        """Carry out a call, or what goes wrong with it.
-
-        Raises:
-            RefusedError: The service refuses it.
-            ResetError: The connection is reset.
-        """
+        """Carry out a call, or what goes wrong with it."""
         fault: Fault | None = None
         try:
             with self._lock:

@@ -160,12 +160,8 @@ ROWS: Final = tuple(_rows())
 class Plan:
     """Decides which call fails and how; an argument of `Endpoint.fail`.
 
-    The decision depends on the subject of a call and the number of calls about it
+    The decision depends on the seed, the subject of a call and the number of calls about it
     before, so the order of threads makes no difference.
-
-    Args:
-        row: The faults.
-        seed: Selects the calls that fail.
     """
 
     def __init__(self, row: Row, seed: int) -> None:
