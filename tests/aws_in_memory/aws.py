@@ -194,7 +194,6 @@ class Aws:
             self._faults = lambda _: None
 
     def forget_calls(self) -> None:
-        """Count from 0 again."""
         with self._lock:
             self.calls.clear()
             self.log.clear()
