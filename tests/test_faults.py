@@ -83,9 +83,7 @@ class TestFunction:
         self, laboratory: Laboratory, *, is_fresh: bool
     ) -> None:
         tally = run(laboratory, NOTHING, TO_SQS, 5 * EVENTS, is_fresh=is_fresh)
-        assert tally.is_good
-        assert not tally.doubles
-        assert tally.parked == EVENTS
+        assert (tally.is_good, tally.doubles, tally.parked) == (True, {}, EVENTS)
 
 
 class TestRows:

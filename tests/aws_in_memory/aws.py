@@ -194,7 +194,6 @@ class Aws:
             self._faults = lambda _: None
 
     def forget_calls(self) -> None:
-        """Count from 0 again."""
         with self._lock:
             self.calls.clear()
             self.log.clear()
@@ -235,12 +234,7 @@ class Aws:
         return self.queues[name]
 
     def call(self, name: str, request: Request) -> Answer:
-        """Carry out a call, or what goes wrong with it.
-
-        Raises:
-            RefusedError: The service refuses it.
-            ResetError: The connection is reset.
-        """
+        """Carry out a call, or what goes wrong with it."""
         fault: Fault | None = None
         try:
             with self._lock:

@@ -38,7 +38,6 @@ class Held:
         self.released = threading.Event()
 
     def release(self) -> None:
-        """Let replies go."""
         self.released.set()
 
 
@@ -80,8 +79,6 @@ LOST_REPLY: Final = Reset(is_done=True)
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A call that has arrived."""
-
     operation: str
     number: int
     """Which of the calls of its operation it is, from 1."""

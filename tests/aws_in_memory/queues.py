@@ -22,7 +22,6 @@ _NOT_ALLOWED: Final = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010
 
 
 def check_name(name: str) -> None:
-    """Refuse what cannot be the name of a queue."""
     if not _NAME.fullmatch(name):
         raise RefusedError("InvalidParameterValue", "1 to 80 letters, digits, hyphens, underscores")
 
@@ -37,21 +36,17 @@ class Message:
 
     @property
     def json(self) -> Any:
-        """The text, parsed."""
         return json.loads(self.text)
 
 
 @dataclass(slots=True)
 class Queue:
-    """A queue of SQS."""
-
     name: str
     largest: int = MAX_MESSAGE_BYTES
     """Its MaximumMessageSize, in bytes."""
     messages: list[Message] = field(default_factory=list)
 
     def take(self) -> list[Message]:
-        """Remove all messages, and return them."""
         taken, self.messages = self.messages, []
         return taken
 

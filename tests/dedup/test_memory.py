@@ -101,6 +101,4 @@ class TestDigest:
     def test_a_digest_is_short_and_ascii_whatever_the_key(self, key: str) -> None:
         digest = dedup_digest(dataclasses.replace(EVENT, key=key))
 
-        assert len(digest) == 32
-        assert digest.isalnum()
-        assert digest.isascii()
+        assert (len(digest), digest.isalnum(), digest.isascii()) == (32, True, True)

@@ -26,7 +26,6 @@ DUPLICATE: Final = Admission(is_duplicate=True)
 
 
 def complete(instance: Duplicates, *admissions: Admission) -> None:
-    """Settle events that were completed."""
     instance.settle([(EVENT, each, None) for each in admissions], UNLIMITED)
 
 
@@ -93,7 +92,6 @@ def admit(instance: Duplicates, owner: str, event: S3Event = EVENT) -> Admission
 
 
 def verdict(admission: Admission) -> Verdict:
-    """Return the table's verdict on an event that is to be carried out."""
     assert admission.claim is not None
     assert (admission.is_duplicate, admission.failure) == (False, None)
     return admission.claim.verdict

@@ -3,6 +3,7 @@
 import contextlib
 import itertools
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any, Final
 
 import pytest
@@ -57,13 +58,10 @@ def database(request: pytest.FixtureRequest) -> Iterator[Database]:
 def realm(aws: LocalAws, database: Database) -> Realm:
     """A realm of the test's own: tables on the database, queues on ministack."""
 
-    class Both:
-        """Clients of the two servers, by service."""
-
-        def client(self, service: str) -> Any:
-            return database.client(service) if service == "dynamodb" else aws.client(service)
-
-    realm = Realm(Both(), f"both{next(_NUMBERS)}")  # type: ignore[arg-type]
+    both: Any = SimpleNamespace(
+        client=lambda service: (database if service == "dynamodb" else aws).client(service)
+    )
+    realm = Realm(both, f"both{next(_NUMBERS)}")
     realm.make(["core", "web"])
     realm.make_triggers_table()
     return realm

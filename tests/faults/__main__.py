@@ -33,12 +33,8 @@ def main() -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser("python -m tests.faults", description=__doc__)
     parser.add_argument("--events", type=int, default=EVENTS, help="events by each route")
-    parser.add_argument(
-        "--rows", default="", help="only rows whose name contains this; writes no page"
-    )
-    parser.add_argument(
-        "--processes", type=int, default=os.cpu_count() or 1, help="rows that run concurrently"
-    )
+    parser.add_argument("--rows", default="", help="rows whose names contain this; writes no page")
+    parser.add_argument("--processes", type=int, default=os.cpu_count() or 1, help="at a time")
     arguments = parser.parse_args()
     rows = [number for number, row in enumerate(ROWS) if arguments.rows in row.id]
     cells = [*itertools.product(rows, range(len(ROUTES)), (False, True))]

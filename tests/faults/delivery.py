@@ -76,14 +76,9 @@ def invoke_until_done(world: World, messages: Iterable[Message]) -> None:
 def run_batch_job(world: World, bucket: str, tasks: Iterable[Message], seed: int) -> None:
     """Run a job of S3 Batch Operations, which invokes the function for objects of a manifest.
 
-    It tries a task again that failed temporarily, or whose invocation failed.
+    It tries a task again that failed temporarily, or whose invocation failed. The bodies of the
+    tasks are keys.
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/batch-ops-invoke-lambda.html
-
-    Args:
-        world: The function.
-        bucket: The bucket of the objects.
-        tasks: The tasks, with the keys as their bodies.
-        seed: Selects the numbers of tasks of the invocations.
     """
     numbers = random.Random(seed)
     left = list(tasks)

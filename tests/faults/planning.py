@@ -34,9 +34,13 @@ def _throttled(call: Call, _: int) -> Fault:
     return faults.THROTTLED if "Queue" in str(call.request.keys()) else faults.READS_THROTTLED
 
 
-def _refused(code: str, *, is_senders_fault: bool) -> Callable[[Call, int], Fault]:
+def _entry_refused(how: str, code: str, *, is_senders_fault: bool) -> FaultKind:
     refusal = EntryRefusal(code, is_senders_fault)
-    return lambda call, number: Partial({number % len(call.request["Entries"]): refusal})
+    return FaultKind(
+        f"entry refused, {how}",
+        lambda call, number: Partial({number % len(call.request["Entries"]): refusal}),
+        is_of_batches=True,
+    )
 
 
 ACCESS_DENIED: Final = FaultKind("access denied", lambda *_: faults.DENIED)
@@ -62,16 +66,8 @@ FAULTS: Final = (
         is_slow=True,
     ),
     PROCESS_ENDS,
-    FaultKind(
-        "entry refused, by the service",
-        _refused("InternalError", is_senders_fault=False),
-        is_of_batches=True,
-    ),
-    FaultKind(
-        "entry refused, as the sender's fault",
-        _refused("InvalidMessageContents", is_senders_fault=True),
-        is_of_batches=True,
-    ),
+    _entry_refused("by the service", "InternalError", is_senders_fault=False),
+    _entry_refused("as the sender's fault", "InvalidMessageContents", is_senders_fault=True),
 )
 
 _RECREATED: Final = FaultKind("queue recreated", lambda *_: Refusal(400, "QueueDoesNotExist"))
@@ -164,12 +160,8 @@ ROWS: Final = tuple(_rows())
 class Plan:
     """Decides which call fails and how; an argument of `Endpoint.fail`.
 
-    The decision depends on the subject of a call and the number of calls about it
+    The decision depends on the seed, the subject of a call and the number of calls about it
     before, so the order of threads makes no difference.
-
-    Args:
-        row: The faults.
-        seed: Selects the calls that fail.
     """
 
     def __init__(self, row: Row, seed: int) -> None:

@@ -18,7 +18,7 @@ from rich.progress import track
 from .ledger import Why
 from .planning import ROWS, Row
 from .routes import ROUTES, Route, groups, redrive
-from .world import Laboratory, World, keys
+from .world import Laboratory, effects, keys
 
 
 @dataclass(slots=True)
@@ -69,7 +69,7 @@ def run(
     disordered = world.ledger.disordered(groups(names)) if route.is_fifo else 0
     world.mend()
     redrive(world, seed)
-    account = world.ledger.account(World.effects(names))
+    account = world.ledger.account(effects(names))
     return Tally(
         events=events,
         faults=world.plan.broken,

@@ -43,7 +43,6 @@ TIMEOUT: Final = 60.0
 HASTY: Final = 0.1
 """Seconds that clients wait for replies that never come."""
 EPOCH: Final = 1_800_000_000
-EVERY_FIFTH: Final = 5
 
 
 class SimulatedClock(Clock):
@@ -172,16 +171,16 @@ class World:
         if self.plan.is_ending:
             raise ProcessEndedError
 
-    @staticmethod
-    def effects(keys: Sequence[str]) -> list[Effect]:
-        """Return all dispatches that events with these keys should cause."""
-        return [
-            (key, trigger_id, job_id)
-            for key in keys
-            for trigger_id, (prefix, job_ids) in JOBS.items()
-            if prefix == key.partition("/")[0]
-            for job_id in job_ids
-        ]
+
+def effects(keys: Sequence[str]) -> list[Effect]:
+    """Return all dispatches that events with these keys should cause."""
+    return [
+        (key, trigger_id, job_id)
+        for key in keys
+        for trigger_id, (prefix, job_ids) in JOBS.items()
+        if prefix == key.partition("/")[0]
+        for job_id in job_ids
+    ]
 
 
 def _failed_ids(answer: dict[str, Any]) -> set[str]:
@@ -194,7 +193,7 @@ def _failed_ids(answer: dict[str, Any]) -> set[str]:
 
 def keys(count: int) -> list[str]:
     """Return the keys of some objects; every fifth matches an entry with a mistake."""
-    return [f"{'in' if number % EVERY_FIFTH else 'mend'}/{number:05}" for number in range(count)]
+    return [f"{'in' if number % 5 else 'mend'}/{number:05}" for number in range(count)]
 
 
 def _short(_: UserAgentString) -> str:

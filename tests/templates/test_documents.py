@@ -85,12 +85,10 @@ def render(value: Any, key: str = KEY, **options: Any) -> Any:
 
 
 def text(template: str, key: str = KEY) -> Any:
-    """Render one string."""
     return render({"v": template}, key)["v"]
 
 
 def error(value: Any, key: str = KEY, **options: Any) -> str:
-    """Give what the error of rendering says."""
     with pytest.raises(RenderingError) as caught:
         render(value, key, **options)
     return str(caught.value)

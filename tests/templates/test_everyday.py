@@ -3,7 +3,6 @@
 import gc
 import json
 import os
-import re
 import resource
 from pathlib import Path
 from typing import Final
@@ -16,6 +15,7 @@ from lava_s3trigger.deliveries import deliveries
 from lava_s3trigger.events import S3Event
 from lava_s3trigger.templates.documents import Document, variables
 from tests.build import AnyJob, Triggers, trigger
+from tests.templates.test_properties import without_addresses
 
 TEMPLATES: Final[list[str]] = json.loads(Path(__file__).with_name("everyday.json").read_text())
 PAYLOAD: Final = Path(__file__).parents[2] / "events" / "s3-created.json"
@@ -27,10 +27,6 @@ EVENTS: Final = int(os.environ.get("S3TRIGGER_EVENTS", "200"))
 def sample() -> S3Event:
     [delivery] = deliveries(json.loads(PAYLOAD.read_text()), "us-east-1")
     return delivery.events[0].event
-
-
-def without_addresses(text: str) -> str:
-    return re.sub(" at 0x[0-9a-f]+", "", text)
 
 
 class TestEveryday:

@@ -5,9 +5,9 @@ import os
 import re
 import signal
 import sys
-import threading
 import time
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, NamedTuple, Self
@@ -89,13 +89,8 @@ def before() -> Iterator[State]:
 
 
 def in_another_thread(work: Callable[[], Any]) -> Any:
-    """Return what work returns in a thread of its own."""
-    found: list[Any] = []
-    thread = threading.Thread(target=lambda: found.append(work()))
-    thread.start()
-    thread.join()
-    [result] = found
-    return result
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(work).result()
 
 
 class TestTime:
