@@ -38,10 +38,6 @@ class Patient(Stack):
     bucket: str = ""
 
     @property
-    def intake(self) -> str:
-        return f"{self.function}-intake"
-
-    @property
     def rule(self) -> str:
         return f"lava.{self.realm.name}.{self.bucket}"
 

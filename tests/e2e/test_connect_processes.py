@@ -72,7 +72,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.slow("deploys a stack of its own")]
 class Person:
     """Somebody with the policy for `connect` and no other right."""
 
-    stack: Stack
+    deployment: Stack
     proxy: S3Proxy
     line: CommandLine
 
@@ -88,12 +88,12 @@ class Person:
         return ran
 
     def configuration(self) -> dict[str, Any]:
-        return self.stack.notifications(BUCKET)
+        return self.deployment.notifications(BUCKET)
 
     def arrives(self, key: str) -> None:
-        self.stack.realm.receive("core")
-        self.stack.put(BUCKET, key)
-        wait_until(lambda: self.stack.realm.receive("core"), f"a dispatch for {key}")
+        self.deployment.realm.receive("core")
+        self.deployment.put(BUCKET, key)
+        wait_until(lambda: self.deployment.realm.receive("core"), f"a dispatch for {key}")
 
 
 @pytest.fixture(scope="module")
@@ -217,4 +217,4 @@ def test_a_run_that_is_killed_goes_on_and_is_undone(person: Person, number: int)
     person.arrives(f"in/{number}.csv")
     person.run("connect", "--undo", saved[1], "--wait", "0", "--yes")
     assert {**before, "EventBridgeConfiguration": {}} == person.configuration()
-    assert person.stack.aws.client("events").list_rules()["Rules"] == []
+    assert person.deployment.aws.client("events").list_rules()["Rules"] == []

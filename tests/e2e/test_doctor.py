@@ -26,16 +26,13 @@ from lava_s3trigger.cli.doctor.registry import CHECKS
 from tests.cli.terminal import raw
 from tests.processes import wait_until
 from tools import pages
-from tools.local.server import ACCOUNT, REGION, LocalAws
+from tools.local.server import REGION, LocalAws
 
 from .conftest import JOB, deploy, make_user
 from .connections import allow
-from .doctor_faults import FAULTS, Fault, Patient, base_buckets, entries, time_to_live
+from .doctor_faults import ARN, FAULTS, Fault, Patient, base_buckets, entries, time_to_live
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow("breaks the stack in every way that doctor finds")]
-
-ALARM_TOPIC: Final = f"arn:aws:sns:{REGION}:{ACCOUNT}:alarms"
-
 
 FAULT_SEED: Final = 20
 CHOSEN: Final = (
@@ -92,13 +89,8 @@ class Ward:
 
     def _admit(self) -> Patient:
         name = f"doc{next(self._realms) or ''}"
-        parameters = {
-            "AlarmTopicArn": ALARM_TOPIC,
-            "CacheTtl": "0",
-            "CreateDedupTable": "true",
-            "CreateIntake": "true",
-        }
-        stack = deploy(self._aws, name, **parameters)
+        own = {"AlarmTopicArn": f"arn:aws:sns:{ARN}:alarms", "CreateDedupTable": "true"}
+        stack = deploy(self._aws, name, **own, CacheTtl="0", CreateIntake="true")
         patient = Patient(stack.aws, stack.realm, stack.outputs)
         patient.log_start()
         # The server leaves this out of the stack.
