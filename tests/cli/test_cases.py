@@ -67,6 +67,7 @@ class TestFailing:
         report = json_.json("test")
         [found] = report["cases"]
         assert (report["passed"], report["failed"]) == (0, 1)
+        assert (found["line"], found["column"]) == (1, 2)
         for said in messages:
             assert any(each.startswith(said) for each in found["messages"]), found["messages"]
         assert {*diff} <= {*found["diff"]}
