@@ -124,6 +124,23 @@ def keys_of(request: Request) -> list[str]:
     return [unquote_plus(record["s3"]["object"]["key"]) for record in records]
 
 
+def reach(
+    patch: pytest.MonkeyPatch, realm: str, endpoint: str, canned: CannedAws, folder: Path
+) -> None:
+    """Have commands find a realm, its AWS, the canned Lambda, and a folder for states."""
+    environment = {
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_REGION": "us-east-1",
+        "AWS_ENDPOINT_URL": endpoint,
+        "AWS_ENDPOINT_URL_LAMBDA": canned.url,
+        "LAVA_REALM": realm,
+        "XDG_STATE_HOME": str(folder / "states"),
+    }
+    for variable, value in environment.items():
+        patch.setenv(variable, value)
+
+
 @contextmanager
 def on_account(
     aws: LocalAws, realm: Realm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -135,17 +152,7 @@ def on_account(
         canned.handlers["POST", "/invocations"] = lambda _: Answer(202)
         no_mappings = answer({"EventSourceMappings": []})
         canned.handlers["GET", "/event-source-mappings"] = lambda _: no_mappings
-        environment = {
-            "AWS_ACCESS_KEY_ID": "test",
-            "AWS_SECRET_ACCESS_KEY": "test",
-            "AWS_REGION": "us-east-1",
-            "AWS_ENDPOINT_URL": aws.endpoint,
-            "AWS_ENDPOINT_URL_LAMBDA": canned.url,
-            "LAVA_REALM": realm.name,
-            "XDG_STATE_HOME": str(tmp_path / "states"),
-        }
-        for variable, value in environment.items():
-            monkeypatch.setenv(variable, value)
+        reach(monkeypatch, realm.name, aws.endpoint, canned, tmp_path)
         monkeypatch.chdir(tmp_path)
         # SQS waits for messages twice before a dead-letter queue counts as empty.
         monkeypatch.setattr(dead_letter_queues, "_WAIT_SECONDS", 0)

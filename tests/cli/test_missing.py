@@ -13,7 +13,7 @@ from .cannedaws import Answer, CannedAws
 from .commandline import CommandLine, Ran
 from .deadletters import DeadLetters, Sqs
 from .logs import OldLog, line
-from .replays import Account
+from .replays import Account, write_inventory
 
 HOUR: Final = timedelta(hours=1)
 MINUTE: Final = timedelta(minutes=1)
@@ -31,14 +31,15 @@ class Missing:
         self.account = account
         self.log = OldLog(account.canned, f"/aws/lambda/{account.function}")
         account.trigger("a")
-        self.put(*KEYS, age=2 * HOUR)
+        self.put(dict.fromkeys(KEYS, 2 * HOUR))
 
     @cached_property
     def letters(self) -> DeadLetters:
         return DeadLetters(self.account)
 
-    def put(self, *keys: str, age: timedelta) -> None:
-        manifest = self.account.inventory(keys, ago(age).isoformat())
+    def put(self, ages: dict[str, timedelta]) -> None:
+        times = ((key, ago(age).isoformat()) for key, age in ages.items())
+        manifest = write_inventory(self.account.folder, self.account.bucket, times)
         self.objects = ["--inventory", manifest, "--missing"]
 
     def run(self, *more: str, status: int = 0) -> Ran:
@@ -122,7 +123,8 @@ class TestLog:
     def test_only_what_has_no_dispatch_is_sent(self, missing: Missing) -> None:
         missing.account.trigger("a", job_id=["load", "load2"], if_not_fnmatch="*.tmp")
         missing.account.realm.put("jobs", [job_entry("load2")])
-        missing.put("in/x y+z", "in/half", "in/earlier", "in/none", "in/skipped.tmp", age=2 * HOUR)
+        keys = ["in/x y+z", "in/half", "in/earlier", "in/skipped.tmp"]
+        missing.put({"in/none": 4 * HOUR, **dict.fromkeys(keys, 2 * HOUR)})
         for key, job, age in [
             ("in/x y+z", "load", HOUR),
             ("in/x y+z", "load2", HOUR),
@@ -148,7 +150,7 @@ class TestLog:
     def test_objects_that_it_may_not_know_are_left_out(
         self, missing: Missing, age: timedelta, settle: str, left_out: dict[str, int]
     ) -> None:
-        missing.put("in/x", age=age)
+        missing.put({"in/x": age})
         found = missing.planned(*settle.split())
         assert (found["planned"], found["left_out"]) == (not left_out, left_out)
 
@@ -255,32 +257,29 @@ class TestWaiting:
         assert "Warning: dead letters may have been redriven since the plan of 2" in ran.errors
 
 
-class TestObserving:
-    """An observing function dispatches nothing."""
+class TestFunction:
+    """A function that observes or cannot start is handed nothing; commands that read go on."""
 
-    def test_its_lines_are_no_dispatches(self, missing: Missing) -> None:
+    def test_lines_of_an_observing_one_are_no_dispatches(self, missing: Missing) -> None:
         missing.dispatched("in/a", mode="observe")
         missing.dispatched("in/b")
         missing.run()
         assert missing.sent == ["in/a", "in/c"]
 
-    @pytest.mark.parametrize("more", [["--missing"], ["--dry-run"], []])
-    def test_it_is_handed_nothing(self, account: Account, more: list[str]) -> None:
-        account.variables["S3TRIGGER_MODE"] = "observe"
-        ran = account.replay("--inventory", account.inventory(["in/a"]), *more)
-        assert ran.status == 2
-        assert "only observes (S3TRIGGER_MODE=observe), and would dispatch nothing" in ran.errors
-        assert account.handed_over() == {}
-
-
-class TestBrokenConfiguration:
-    """Commands that read go on with what they need; a replay would only fail."""
-
-    def test_nothing_is_replayed(self, account: Account) -> None:
-        account.variables["S3TRIGGER_CACHE_TTL"] = "soon"
-        ran = account.replay("--inventory", account.inventory(["in/a"]))
-        assert ran.status == 3
-        assert "cannot start, as said above: correct its configuration" in ran.errors
+    @pytest.mark.parametrize("more", ["--missing", "--dry-run", ""])
+    @pytest.mark.parametrize(
+        ("variable", "value", "status", "said"),
+        [
+            ("MODE", "observe", 2, "only observes (S3TRIGGER_MODE=observe), and would dispatch"),
+            ("CACHE_TTL", "soon", 3, "cannot start, as said above: correct its configuration"),
+        ],
+    )
+    def test_nothing_is_handed_over(  # noqa: PLR0917 - a table
+        self, account: Account, variable: str, value: str, status: int, said: str, more: str
+    ) -> None:
+        account.variables[f"S3TRIGGER_{variable}"] = value
+        ran = account.replay("--inventory", account.inventory(["in/a"]), *more.split())
+        assert (ran.status, said in ran.errors) == (status, True)
         assert account.handed_over() == {}
 
     def test_commands_that_read_go_on(self, missing: Missing) -> None:

@@ -28,7 +28,7 @@ from .cannedaws import Answer, CannedAws, Request, answer
 from .commandline import CommandLine
 from .deadletters import NUMBER
 from .logs import OldLog
-from .replays import keys_of, write_inventory
+from .replays import keys_of, reach, write_inventory
 
 RUNS: Final = int(os.environ.get("S3TRIGGER_INTERLEAVINGS", "20"))
 STEPS: Final = 30
@@ -276,16 +276,8 @@ def harness(endpoint: Endpoint, caplog: pytest.LogCaptureFixture) -> Harness:
 def world(
     harness: Harness, canned: CannedAws, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> World:
-    environment = {
-        "AWS_REGION": REGION,
-        "AWS_ENDPOINT_URL": harness.endpoint.url,
-        "AWS_ENDPOINT_URL_LAMBDA": canned.url,
-        "AWS_ENDPOINT_URL_CLOUDWATCH_LOGS": canned.url,
-        "LAVA_REALM": "demo",
-        "XDG_STATE_HOME": str(tmp_path / "states"),
-    }
-    for name, value in environment.items():
-        monkeypatch.setenv(name, value)
+    reach(monkeypatch, "demo", harness.endpoint.url, canned, tmp_path)
+    monkeypatch.setenv("AWS_ENDPOINT_URL_CLOUDWATCH_LOGS", canned.url)
     return World(harness, canned, tmp_path, seed)
 
 
