@@ -82,6 +82,12 @@ class TestFilters:
         assert encoded(text) == value
         assert is_encoded(value)
 
+    def test_prefix_and_suffix_of_a_route_are_decoded(self) -> None:
+        rules = [{"Name": "prefix", "Value": "a+b"}, {"Name": "Suffix", "Value": "%3D1"}]
+        notification = {"TopicArn": "t", "Events": [], "Filter": {"Key": {"FilterRules": rules}}}
+        [route] = notification_routes({"TopicConfigurations": [notification]})
+        assert (route.prefix, route.suffix) == ("a b", "=1")
+
     @pytest.mark.parametrize("value", ["day=1/", "a b", "é", "100%", "%zz", "a@b"])
     def test_other_characters_must_be_encoded(self, value: str) -> None:
         assert not is_encoded(value)

@@ -90,8 +90,8 @@ class Rollout:
                     progress.advance(1)
         except BaseException:
             message(
-                f"{len(written):,} of {len(changes):,} entries were written, each of them whole;"
-                " run the same command again to continue"
+                f"{len(written):,} of {len(changes):,} entries are known to be written,"
+                " each of them whole; run the same command again to continue"
             )
             raise
         return written, left
