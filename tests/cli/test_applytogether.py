@@ -45,9 +45,8 @@ class Side:
         arguments = [str(self.path), "--set", self.name, "--adopt", "--prune-all", "--yes"]
         return self.applying.start(*arguments)
 
-    def run(self, *, may_be_killed: bool) -> None:
-        """Apply; perhaps end with SIGKILL at some moment after the first write may be made."""
-        process = self.start()
+    def finish(self, process: subprocess.Popen[str], *, may_be_killed: bool) -> None:
+        """Wait for the end; perhaps kill it at some moment after the first write may be made."""
         if may_be_killed and self.chance.random() < 0.7:
             assert process.stderr
             for line in process.stderr:
@@ -94,11 +93,14 @@ def test_each_entry_is_wholly_one_sides_and_all_is_undone(
     before = applying.items()
     sides = [Side(name, applying, random.Random(f"{seed}{name}")) for name in SIDES]
 
-    threads = [threading.Thread(target=side.run, kwargs={"may_be_killed": True}) for side in sides]
-    for each in threads:
-        each.start()
-    for each in threads:
-        each.join()
+    threads = [
+        threading.Thread(target=side.finish, args=(side.start(),), kwargs={"may_be_killed": True})
+        for side in sides
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
 
     after = applying.items()
     assert {name: after[name] for name in outside} == {name: before[name] for name in outside}
@@ -110,7 +112,7 @@ def test_each_entry_is_wholly_one_sides_and_all_is_undone(
     if seed % 2:
         # A second run goes on where the first one was killed.
         sides[0].is_killed = False
-        sides[0].run(may_be_killed=False)
+        sides[0].finish(sides[0].start(), may_be_killed=False)
         assert {**applying.items(), **as_written(sides[0])} == applying.items()
 
     monkeypatch.setenv("XDG_STATE_HOME", str(applying.folder / "undone"))
