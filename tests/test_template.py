@@ -276,6 +276,7 @@ EFFECTS: Final[dict[str, dict[str, Any]]] = {
         "DeadLetterQueue.SqsManagedSseEnabled": True,
         "DeadLetterQueue.KmsMasterKeyId": None,
         "RedriveMapping.Enabled": False,
+        "RedriveMapping.ScalingConfig": {"MaximumConcurrency": 2},
         **dict.fromkeys(["DedupTable", "Outputs.DedupTableName", "Outputs.IntakeQueueArn"]),
         **dict.fromkeys([*INTAKE, "IntakeMapping"]),
     },
@@ -285,6 +286,7 @@ EFFECTS: Final[dict[str, dict[str, Any]]] = {
         **dict.fromkeys(["LogGroup.LogGroupName", "Outputs.LogGroupName"], "/aws/lambda/mine"),
         "Function.LoggingConfig.LogGroup": "/aws/lambda/mine",
         "DeadLetterQueue.QueueName": "mine-dlq",
+        "Outputs.DeadLetterQueueName": "mine-dlq",
         "Function.DeadLetterQueue.TargetArn": QUEUE("mine-dlq"),
     },
     "CreateLogGroup=false": {
@@ -399,7 +401,8 @@ class TestEffects:
         assert stack.outputs["DeadLetterQueueUrl"]["Value"] == url
         assert stack["DeadLetterQueuePolicy"]["Queues"] == [url]
         assert stack.rights() == created.rights()
-        for path in ("Function", "RedriveMapping", "Outputs.DeadLetterQueueArn"):
+        outputs = ("Outputs.DeadLetterQueueName", "Outputs.DeadLetterQueueArn")
+        for path in ("Function", "RedriveMapping", *outputs):
             assert at(stack, path) == at(created, path) is not None
 
 

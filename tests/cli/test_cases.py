@@ -58,7 +58,7 @@ class TestFailing:
     def test_it_fails_with_its_differences_in_every_format(
         self, failing: Any, project: Project
     ) -> None:
-        case, messages, diff = failing.values()
+        case, messages, diff = (failing[name] for name in ("case", "messages", "diff"))
         json_, text, junit = (
             project.test(json.dumps([case]), "--format", each) for each in ("json", "text", "junit")
         )

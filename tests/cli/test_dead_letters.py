@@ -57,6 +57,7 @@ class TestHidden:
     @pytest.mark.parametrize(
         ("arguments", "expected"),
         [
+            ("list", f"0 dead letters, 1 hidden\n{HIDDEN}, in "),
             ("list --explain", f"0 dead letters, 1 hidden\n{HIDDEN}, in "),
             ("redrive --explain", f"0 dead letters, 1 hidden\n{HIDDEN}, in "),
             ("redrive", f"nothing to redrive now; {HIDDEN}\n"),

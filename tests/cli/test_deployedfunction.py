@@ -30,10 +30,17 @@ def test_its_parts_are_those_of_its_arn(canned: CannedAws) -> None:
 
 
 @pytest.mark.parametrize(
-    ("logging", "group"), [({}, f"/aws/lambda/{NAME}"), ({"LogGroup": "of-ours"}, "of-ours")]
+    ("fields", "group"),
+    [
+        ({}, f"/aws/lambda/{NAME}"),
+        ({"LoggingConfig": {}}, f"/aws/lambda/{NAME}"),
+        ({"LoggingConfig": {"LogGroup": "of-ours"}}, "of-ours"),
+    ],
 )
-def test_the_log_group_of_lambda(canned: CannedAws, logging: dict[str, Any], group: str) -> None:
-    canned.deploy(NAME, {"LAVA_REALM": "demo"}, LoggingConfig=logging)
+def test_the_log_group_of_lambda(canned: CannedAws, fields: dict[str, Any], group: str) -> None:
+    configuration = canned.deploy(NAME, {"LAVA_REALM": "demo"})
+    del configuration["LoggingConfig"]
+    configuration.update(fields)
     aws = Aws(region="cn-north-1", endpoint_url=canned.url)
     assert find_function(aws, "demo").log_group == group
 

@@ -225,14 +225,14 @@ class TestChanges:
     def test_each_change_that_is_suggested_does_what_it_says(self, key: str) -> None:
         examples, request = of_examples(), {"uri": f"s3://{key}"}
         [event] = examples.changes(request)["events"]
-        changes = {each["change"]: each["trigger_id"] for each in event["changes"]}
+        changes = [(change["trigger_id"], change["change"]) for change in event["changes"]]
         others = ("object key", "add job", "enable job", "correct")
-        of_entries = [change for change in changes if not change.startswith(others)]
+        of_entries = [pair for pair in changes if not pair[1].startswith(others)]
         assert of_entries
-        for change in of_entries:
-            text = examples.entry({"trigger_id": changes[change]})["text"]
+        for trigger_id, change in of_entries:
+            text = examples.entry({"trigger_id": trigger_id})["text"]
             text = examples.change({"text": text, "change": change})["text"]
-            draft = {"replaces": changes[change], "text": text}
+            draft = {"replaces": trigger_id, "text": text}
             [again] = examples.explain({**request, "drafts": [draft]})["events"]
             assert again["outcome"] == "dispatched", (change, text)
 
