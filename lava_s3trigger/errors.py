@@ -59,7 +59,6 @@ class SettingsError(S3TriggerError):
         super().__init__(f"{name} {state}: it must be {expected}")
         self.name = name
         self.value = value
-        self.expected = expected
 
 
 class PayloadError(S3TriggerError):

@@ -114,7 +114,7 @@ def s3_event(key: str = "in/1.csv", **fields: Any) -> S3Event:
 
 
 def nested(depth: int, inner: Any = (), wrap: Callable[[Any], Any] = lambda inner: [inner]) -> Any:
-    """Return a value that is wrapped repeatedly: in lists, if nothing else is said."""
+    """Return a value that is wrapped repeatedly, in lists by default."""
     for _ in range(depth):
         inner = wrap(inner)
     return inner

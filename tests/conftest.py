@@ -110,7 +110,7 @@ def _coverage_without_lock() -> None:
 
 @pytest.fixture(autouse=True, scope="session")
 def _service_models_read_once() -> Iterator[None]:
-    """Read the descriptions of AWS services once: each session of boto3 reads them anew.
+    """Read the descriptions of AWS services once: each session of boto3 reads them again.
 
     A test makes a session or more, as a command does; reading took most of its time.
     """

@@ -5,6 +5,7 @@
 
 import contextlib
 import functools
+import itertools
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -17,7 +18,7 @@ from lava_s3trigger.errors import DeliveriesFailedError
 from lava_s3trigger.handler import Function
 from tests.faults.calls import CALLS, CLAIM, DEAD_LETTERS, DISPATCH, NOTE
 from tests.faults.ledger import Invocation, Ledger, Why, key_of
-from tests.faults.planning import ACCESS_DENIED, ROWS, Breakage, Row
+from tests.faults.planning import ACCESS_DENIED, FAULTS, ROWS, Breakage, Row
 from tests.faults.routes import ROUTES, Route
 from tests.faults.runs import BY_CALL, Tally, lines_of, run
 from tests.faults.world import Laboratory
@@ -95,6 +96,12 @@ class TestRows:
                 [kind] = [each for each in CALLS if each.holds(call)]
                 seen.add(kind)
         assert seen == set(CALLS)
+
+    def test_each_call_is_broken_by_each_fault(self) -> None:
+        broken = {(row.call, row.fault) for row in ROWS}
+        for call, fault in itertools.product(CALLS, FAULTS):
+            is_possible = call.operation == "SendMessageBatch" or not fault.is_of_batches
+            assert ((call.name, fault.name) in broken) is is_possible
 
     def test_the_same_run_breaks_the_same_calls(self, laboratory: Laboratory) -> None:
         row = BY_ID["dispatch-reply-lost"]

@@ -240,7 +240,7 @@ KEY_CAUSE: Final = re.escape(
 
 
 def refused(code: str, position: int = 1, *, is_senders_fault: bool = True) -> Partial:
-    """Return the fault that refuses one entry: the second, if nothing else is said."""
+    """Return the fault that refuses one entry, by default the second."""
     return Partial({position: EntryRefusal(code, is_senders_fault, "no")})
 
 

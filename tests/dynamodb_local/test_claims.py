@@ -34,6 +34,7 @@ WORK, DUPLICATE, BUSY = Verdict.WORK, Verdict.DUPLICATE, Verdict.BUSY
 WRITERS: Final = 3
 ROUNDS: Final = 20
 MAX_TRIES: Final = 50
+SECONDS_TO_START: Final = 60
 MAX_MESSAGES: Final = 10
 KEYS: Final = [f"in/{number}.csv" for number in range(40)]
 
@@ -188,7 +189,9 @@ def test_each_event_is_dispatched_once(aws: LocalAws, database: Database, realm:
     spawn = get_context("spawn")
 
     with spawn.Manager() as manager, ProcessPoolExecutor(WRITERS, spawn) as pool:
-        at_once = partial(handle, manager.Barrier(WRITERS), endpoints, names)
+        at_once = partial(
+            handle, manager.Barrier(WRITERS, None, SECONDS_TO_START), endpoints, names
+        )
         assert [*pool.map(at_once, range(WRITERS), timeout=120)] == [0] * WRITERS
 
     for worker in ("core", "web"):

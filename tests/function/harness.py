@@ -38,7 +38,7 @@ SEND: Final = "SendMessageBatch"
 def deny(queue: str, fault: Fault = DENIED, operation: str = SEND) -> Faults:
     """Return the fault of calls to a queue, which is named by its last word.
 
-    If nothing else is said, the role may not send to it.
+    By default, the role may not send to it.
     """
 
     def fail(call: Call) -> Fault | None:

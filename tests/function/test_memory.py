@@ -122,7 +122,8 @@ def test_the_peak_of_memory_is_bounded(
         harness.trigger(f"t{n}", **fields)
     assert peak(harness, direct(*records)) < MAX_PEAK_MIB
     assert len(sizes) == triggers * len(records)
-    assert "job_id" in fields or min(sizes) > 900_000
+    # A long job id is cut in what is parked.
+    assert LARGE in fields.get("job_id", "") or min(sizes) > 900_000
 
 
 @pytest.mark.usefixtures("sizes")

@@ -34,6 +34,7 @@ from tests.build import BUCKET, direct, record, sqs
 from tests.context import Context
 from tests.function.harness import SEND, Harness, deny, fails
 from tests.tables import cases
+from tests.test_manifest import FORGED
 from tools.local.server import CHECKOUT
 
 TIME: Final = datetime(2026, 3, 14, 1, 59, 26, tzinfo=UTC)
@@ -350,6 +351,28 @@ def test_a_manifest_of_ours_needs_no_call_of_s3(batch: S3BatchHarness) -> None:
     assert batch.logged.fields("dispatched")[0]["replay"] == JOB
     assert batch.logged.fields("summary")[0]["replayed"] == 1
     assert batch.endpoint.calls["HeadObject"] == 0
+
+
+LONG: Final = "in/" + "é" * 400
+"""A key that a row of ours has no room for."""
+
+
+@cases(
+    ("payload", "key"),
+    {
+        # Whoever may put an object must not make the function believe in another one.
+        "not-declared-as-ours": (version_1(task_1(FORGED)), FORGED),
+        "too-long": (version_2(ours(LONG), **OURS), LONG),
+    },
+)
+def test_a_key_that_is_no_row_of_ours_is_asked_of_s3(
+    batch: S3BatchHarness, payload: dict[str, Any], key: str
+) -> None:
+    batch.trigger(prefix="*")
+    batch.put(key)
+    assert result(batch.function()(payload)) == ("Succeeded", "dispatched load by t")
+    assert batch.keys() == [key]
+    assert batch.endpoint.calls["HeadObject"] == 1
 
 
 def test_an_unreadable_row_of_ours_is_permanent(batch: S3BatchHarness) -> None:

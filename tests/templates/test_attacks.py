@@ -208,7 +208,7 @@ def picture(value: Any, seen: dict[int, Any] | None = None) -> Any:
 
 
 def _shared() -> dict[str, Any]:
-    """Give what all templates share; the rest is made anew for each event."""
+    """Give what all templates share; the rest is made for each event."""
     known = variables(event("k"))
     return {name: known[name] for name in known if name not in ("event", "info", "key", "bucket")}
 
@@ -332,7 +332,7 @@ def _print(**found: Any) -> None:
 def printed_by(attack: str, of: str, ids: list[str], parts: int, seconds: float) -> list[Any]:
     """Run a function on attacks with these ids, in processes side by side.
 
-    Returns what each prints: JSON, or what somebody says.
+    Returns the lines that each prints, which are JSON unless something went wrong.
     """
     code = (
         f"from {__name__} import *; {attack}"

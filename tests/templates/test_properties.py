@@ -54,6 +54,9 @@ harmless_keys = st.text(
 )
 
 
+TRIMMED: Final = "{%- if true -%}@{%- endif -%}"
+
+
 @st.composite
 def identities(draw: st.DrawFn) -> Callable[[], str]:
     """Make templates that put out the key, exactly. No two in a document share a name."""
@@ -61,7 +64,7 @@ def identities(draw: st.DrawFn) -> Callable[[], str]:
 
     def make() -> str:
         template = "@"
-        for around in (*draw(st.lists(st.sampled_from(AROUND), max_size=4)), None):
+        for around in (*draw(st.lists(st.sampled_from((*AROUND, TRIMMED)), max_size=4)), None):
             inner = around or draw(st.sampled_from(PUTTING_OUT))
             template = template.replace("@", inner.replace("$", str(next(numbers))))
         return template
@@ -260,7 +263,7 @@ class Entries:
         "<raw>WRITTENRAW<endraw>",
     )
     """Statements with their tags as `<tag>`; words in capitals stand for something drawn."""
-    OVER: Final = ("[1, 2]", "'ab'", "range(3)", "[]", "key.split('/')", "'ab' recursive")
+    OVER: Final = ("[1, 2]", "'ab'", "range(3)", "[]", "key.split('/')")
 
     def _statement(self, depth: int, *, plain: bool) -> str:
         name = f"v{next(self._numbers)}"
@@ -268,7 +271,7 @@ class Entries:
             "NAME": lambda: name,
             "TEST": lambda: self._test(2),
             "TEXT": lambda: self._text(2),
-            "OVER": lambda: self._one_of(self.OVER),
+            "OVER": lambda: self._one_of(self.OVER) + self._one_of(("", "", " recursive")),
             "SHOWN": lambda: self._one_of(("{{ i }}", "{{ loop.index }}{{ i }}", "")),
             "FILTER": lambda: self._one_of(self.FILTERS),
             "INNER": lambda: self._nodes(depth, plain=plain),
