@@ -22,7 +22,7 @@ local: .venv/installed .venv-ministack/installed build/package/installed ## a lo
 
 # Deployed tests mostly wait, so one process more than there are processors.
 SIDE_BY_SIDE := -n $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1) --maxprocesses 8 --dist loadscope --no-loadscope-reorder
-COMMAND_LINE := lava_s3trigger/cli/*
+COMMAND_LINE := lava_s3trigger/cli/*,lava_s3trigger/__main__.py
 
 test: .venv/installed .venv-ministack/installed .venv-release/installed .venv-sam/installed build/package/installed ## the tests of each behaviour, in minutes
 	$(BIN)/pytest $(SIDE_BY_SIDE) -m "not slow" --hypothesis-profile=test --durations=20

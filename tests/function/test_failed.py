@@ -1,5 +1,6 @@
 """Deliveries that fail."""
 
+import itertools
 import json
 import logging
 import re
@@ -8,7 +9,9 @@ from unittest.mock import ANY
 
 import pytest
 
+from lava_s3trigger import handler
 from lava_s3trigger.errors import DeliveriesFailedError
+from lava_s3trigger.handler import Function
 from tests.aws_in_memory import (
     DENIED,
     OPERATIONS,
@@ -143,3 +146,23 @@ def test_a_dispatch_sent_before_an_unexpected_error_is_not_repeated(
     assert function(handed) is None
     assert len(harness.core.messages) == count == len(set(harness.keys()))
     assert len(harness.parking.messages) == count
+
+
+@pytest.mark.parametrize("step", ["_admit", "_send_part"])
+def test_a_defect_fails_its_batch_and_the_next_one_goes_on(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    harness.trigger()
+    work, calls = getattr(Function, step), itertools.count()
+
+    def defective(*arguments: Any) -> Any:
+        assert next(calls), "a defect"
+        return work(*arguments)
+
+    monkeypatch.setattr(Function, step, defective)
+    monkeypatch.setattr(handler, "MAX_BATCH_EVENTS", 2)
+    payload = sqs(*(direct(record(f"in/{number}")) for number in range(3)))
+    assert harness.function()(payload) == failed("m0", "m1")
+    assert harness.keys() == ["in/2"]
+    kinds = [line["kind"] for line in harness.logged.fields("failed", logging.ERROR)]
+    assert kinds == ["unexpected"] * 2
