@@ -349,12 +349,17 @@ def printed_by(attack: str, of: str, ids: list[str], parts: int, seconds: float)
         )
         for n in range(parts)
     ]
+    try:
+        printed = [finish(process, seconds)[0] for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
     return [
         [
             json.loads(line) if line.startswith("{") else {"said": line}
-            for line in finish(process, seconds)[0].splitlines()
+            for line in output.splitlines()
         ]
-        for process in processes
+        for output in printed
     ]
 
 
