@@ -251,7 +251,9 @@ FORMATS: Final[dict[str, tuple[str, Callable[..., bytes]]]] = {
 def manifest(form: str, keys: list[str]) -> bytes:
     schema = COLUMNS if form == "CSV" else f"message s3.inventory {{ {form} }}"
     files = [{"key": key, "size": 1, "MD5checksum": "x"} for key in keys]
-    return json.dumps({"fileFormat": form, "fileSchema": schema, "files": files}).encode()
+    buckets = {"sourceBucket": "source", "destinationBucket": "arn:aws:s3:::inventories"}
+    described = {"version": "2016-11-30", "fileFormat": form, "fileSchema": schema}
+    return json.dumps({**buckets, **described, "files": files}).encode()
 
 
 def inventoried(path: str | Path, aws: Aws | None = None) -> list[S3Object]:
