@@ -12,9 +12,9 @@ EVERYTHING: Final = Selection.of([], [])
 BUT_INFO: Final = Selection.of([], ["LT146", "LT147"])
 
 
-def run(*arguments: str | Path, folder: Path | str = ".", given: str = "", **variables: str) -> Ran:
+def run(*arguments: str | Path, folder: Path | str = ".", stdin: str = "", **variables: str) -> Ran:
     """Run the command in a folder, on a machine that knows of no realm."""
-    return CommandLine(["check"], {"LAVA_REALM": "", **variables}, folder)(*arguments, given=given)
+    return CommandLine(["check"], {"LAVA_REALM": "", **variables}, folder)(*arguments, stdin=stdin)
 
 
 def found_in(text: str, name: str = "t.yaml", selection: Selection = BUT_INFO) -> Linted:

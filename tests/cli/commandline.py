@@ -51,15 +51,15 @@ class CommandLine:
     environment: Mapping[str, str] = field(default_factory=dict)
     folder: Path | str = "."
 
-    def __call__(self, *arguments: str | Path, given: str | bytes | None = None) -> Ran:
-        """Run a command, on standard input if some is given."""
+    def __call__(self, *arguments: str | Path, stdin: str | bytes | None = None) -> Ran:
+        """Run a command, with a text or bytes as its standard input."""
         words = [*self.first, *map(str, arguments)]
-        content = given.encode() if isinstance(given, str) else given
-        stdin = sys.stdin if content is None else io.TextIOWrapper(io.BytesIO(content), "utf-8")
+        content = stdin.encode() if isinstance(stdin, str) else stdin
+        source = sys.stdin if content is None else io.TextIOWrapper(io.BytesIO(content), "utf-8")
         streams = [io.TextIOWrapper(io.BytesIO(), "utf-8", newline="") for _ in range(2)]
         with (
             mock.patch.dict(os.environ, self.environment),
-            mock.patch.object(sys, "stdin", stdin),
+            mock.patch.object(sys, "stdin", source),
             contextlib.chdir(self.folder),
             contextlib.redirect_stdout(streams[0]),
             contextlib.redirect_stderr(streams[1]),

@@ -144,7 +144,7 @@ class TestInput:
     """Entries come from files, folders, standard input and options."""
 
     def test_standard_input_is_checked(self) -> None:
-        done = run("-", "--format", "json", given=json.dumps(trigger(prefix="a/")))
+        done = run("-", "--format", "json", stdin=json.dumps(trigger(prefix="a/")))
 
         [finding] = done.json()["findings"]
         assert (finding["file"], finding["rule"]) == ("-", "LT201")

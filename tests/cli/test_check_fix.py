@@ -392,7 +392,7 @@ class TestCommand:
         assert sorted(each.name for each in file.parent.iterdir()) == ["link.yaml", "t.yaml"]
 
     def test_diff_of_standard_input_is_shown(self, file: Path) -> None:
-        done = run("--diff", "-", given=file.read_text())
+        done = run("--diff", "-", stdin=file.read_text())
 
         assert "+prefix: a # folder\n" in done.output
 

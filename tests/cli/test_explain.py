@@ -134,7 +134,7 @@ class TestJson:
         records = [s3_record("b", f"in/{number}.txt") for number in range(102)]
 
         ran = explain(
-            "--triggers=t.yaml", "--event=-", "--format=json", given=text({"Records": records})
+            "--triggers=t.yaml", "--event=-", "--format=json", stdin=text({"Records": records})
         )
 
         changes = [bool(each["changes"]) for each in ran.json()["events"]]
@@ -155,7 +155,7 @@ class TestJson:
         entries = trigger_entry(prefix="*")
         for format_ in ("json", "text"):
             ran = explain(
-                f"--event={path}", "--triggers=-", f"--format={format_}", given=text(entries)
+                f"--event={path}", "--triggers=-", f"--format={format_}", stdin=text(entries)
             )
             assert ran.status in {0, 1}
             assert format_ == "text" or ran.json()
@@ -261,7 +261,7 @@ class TestText:
 
     def test_no_entry_at_a_prefix_names_those_where_there_are(self, explain: Explain) -> None:
         entries = [trigger_entry(f"t{n}", f"p{n}", bucket="b") for n in range(6)]
-        ran = explain("s3://b/a.csv", "--triggers=-", given=text(entries))
+        ran = explain("s3://b/a.csv", "--triggers=-", stdin=text(entries))
         flat = " ".join(ran.output.split())
         assert 'prefixes; there are triggers at "p0", "p1", "p2", "p3", "p4" and 1 more.' in flat
 
@@ -278,13 +278,13 @@ class TestText:
     def test_a_payload_without_an_event(
         self, explain: Explain, payload: dict[str, Any], said: str
     ) -> None:
-        ran = explain("--triggers=t.yaml", "--event=-", given=text(payload))
+        ran = explain("--triggers=t.yaml", "--event=-", stdin=text(payload))
         assert (ran.status, said in ran.output) == (1, True)
 
     def test_a_parked_message(self, explain: Explain) -> None:
         parked = {"trigger_id": "orders", "done": ["load"]}
         payload = {"parked": parked, "event": record("in/a.csv", bucket="b")}
-        ran = explain("--triggers=t.yaml", "--jobs=j.yaml", "--event=-", given=text(payload))
+        ran = explain("--triggers=t.yaml", "--jobs=j.yaml", "--event=-", stdin=text(payload))
         assert "parked, for trigger orders alone, whose jobs load are done" in ran.output
         assert "job load" not in ran.output.replace("jobs load", "")
 

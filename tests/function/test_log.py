@@ -57,7 +57,7 @@ def test_a_key_cannot_break_a_log_line(harness: Harness, key: str, level: int) -
         found = read_line(line)
         assert found
         assert found.event in EVENTS
-    assert all(each["key"] == key for each in harness.logged.fields("dispatched"))
+    assert {line["key"] for line in harness.logged.fields("dispatched")} == {key}
 
 
 def test_a_dispatch_is_logged_with_its_run_id(harness: Harness) -> None:
