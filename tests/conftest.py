@@ -33,20 +33,13 @@ settings.register_profile(FEW, settings.get_profile("all"), max_examples=20)
 settings.register_profile("searching", settings.get_profile("all"), derandomize=False)
 settings.load_profile("all")
 
-LONG_SECONDS: Final = 1200
-"""The limit of tests that are slow or deployed; of all others, it stands in pyproject.toml."""
 
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Refuse `slow` without a reason, and give tests that take long a longer limit."""
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Refuse `slow` without a reason."""
     for item in items:
         slow = item.get_closest_marker("slow")
         if slow and not (len(slow.args) == 1 and isinstance(slow.args[0], str) and slow.args[0]):
             raise pytest.UsageError(f"{item.nodeid}: slow needs a reason, as in slow('a minute')")
-        is_long = slow or item.get_closest_marker("e2e")
-        # A limit of the command line holds for all.
-        if is_long and config.getoption("timeout") is None:
-            item.add_marker(pytest.mark.timeout(LONG_SECONDS))
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -85,6 +78,30 @@ class Scheduling(LoadScopeScheduling):  # type: ignore[misc]
     def _split_scope(self, nodeid: str) -> str:
         scope: str = super()._split_scope(nodeid)
         return SERVERS.get(nodeid.partition("::")[0], scope)
+
+    def remove_node(self, node: Any) -> str | None:
+        """Hand on what is left of a process that died, and return the test that it died of.
+
+        pytest-xdist hands on that test, too, of which the next process dies, and all that was done,
+        for whose end the others wait forever (its issue 1378 and its pull request 1371).
+        """
+        work = self.assigned_work[node]
+        left = [test for unit in work.values() for test, is_done in unit.items() if not is_done]
+        units: dict[str, dict[str, bool]] = {}
+        for test in left[1:]:
+            units.setdefault(self._split_scope(test), {})[test] = False
+        self.assigned_work[node] = units
+        super().remove_node(node)
+        return left[0] if left else None
+
+    def schedule(self) -> None:
+        """Hand a process that replaces another more than one test: it waits for the next one.
+
+        See issue 1327 of pytest-xdist.
+        """
+        super().schedule()
+        for node in self.nodes:
+            self._reschedule(node)
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -1,5 +1,6 @@
 """The suite itself: the marker `slow`, limits, and processes that tests interrupt."""
 
+import os
 import re
 import subprocess
 import sys
@@ -9,18 +10,17 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import LONG_SECONDS, SERVERS, pytest_collection_modifyitems
+from tests.conftest import SERVERS, pytest_collection_modifyitems
+from tests.processes import SECONDS
 from tools.local.server import CHECKOUT
 
 
 @pytest.mark.parametrize("arguments", [(), ("",), (3,), ("a minute", "or two")])
-def test_a_mark_without_a_reason_is_refused(
-    pytestconfig: pytest.Config, arguments: tuple[Any, ...]
-) -> None:
+def test_a_mark_without_a_reason_is_refused(arguments: tuple[Any, ...]) -> None:
     marks = {"slow": pytest.mark.slow.with_args(*arguments).mark}
     item: Any = SimpleNamespace(nodeid="test_it", get_closest_marker=marks.get)
     with pytest.raises(pytest.UsageError, match="test_it: slow needs a reason"):
-        pytest_collection_modifyitems(pytestconfig, [item])
+        pytest_collection_modifyitems([item])
 
 
 def test_each_deployed_module_is_with_its_server() -> None:
@@ -34,17 +34,6 @@ def test_each_deployed_module_is_with_its_server() -> None:
 
 class TestLimits:
     """No test waits without an end."""
-
-    @pytest.mark.parametrize("name", ["", "slow", "e2e"])
-    def test_what_is_slow_or_deployed_has_a_longer_one(
-        self, pytestconfig: pytest.Config, monkeypatch: pytest.MonkeyPatch, name: str
-    ) -> None:
-        monkeypatch.setattr(pytestconfig.option, "timeout", None)
-        added: list[Any] = []
-        marks = {name: pytest.mark.slow("a minute").mark}
-        item: Any = SimpleNamespace(get_closest_marker=marks.get, add_marker=added.append)
-        pytest_collection_modifyitems(pytestconfig, [item])
-        assert added == ([pytest.mark.timeout(LONG_SECONDS)] if name else [])
 
     def test_a_test_without_an_end_is_ended_and_shows_where_it_waits(self, tmp_path: Path) -> None:
         (tmp_path / "test_it.py").write_text(
@@ -61,3 +50,24 @@ class TestLimits:
         assert done.returncode == 1
         assert "Timeout" in done.stdout + done.stderr
         assert "threading.Event().wait()" in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_where_a_process_dies_all_other_tests_are_run_once(tmp_path: Path, processes: int) -> None:
+    (tmp_path / "conftest.py").write_text("from tests.conftest import pytest_xdist_make_scheduler")
+    for name in ("a", "b", "c", "e", "f"):
+        (tmp_path / f"test_{name}.py").write_text("def test_it(): pass\n")
+    (tmp_path / "test_d.py").write_text(
+        "import os\n\ndef test_it(): pass\ndef test_dies(): os._exit(1)\ndef test_other(): pass\n"
+    )
+    command = [
+        *(sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-n", str(processes)),
+        *("--dist", "loadscope", "--no-loadscope-reorder"),
+        *("-c", str(CHECKOUT / "pyproject.toml"), "--rootdir", str(tmp_path), str(tmp_path)),
+    ]
+    own = dict(os.environ) | {"PYTHONPATH": str(CHECKOUT)}
+    done = subprocess.run(
+        command, cwd=tmp_path, env=own, capture_output=True, text=True, check=False, timeout=SECONDS
+    )
+    assert "FAILED test_d.py::test_dies" in done.stdout
+    assert "1 failed, 7 passed" in done.stdout
