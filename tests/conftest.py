@@ -80,10 +80,10 @@ class Scheduling(LoadScopeScheduling):  # type: ignore[misc]
         return SERVERS.get(nodeid.partition("::")[0], scope)
 
     def remove_node(self, node: Any) -> str | None:
-        """Hand on what is left of a process that died, and return the test that it died of.
+        """Requeue the tests that a crashed worker has not run; return the test that crashed it.
 
-        pytest-xdist hands on that test, too, of which the next process dies, and all that was done,
-        for whose end the others wait forever (its issue 1378 and its pull request 1371).
+        pytest-xdist also requeues that test, which then crashes the next worker, and finished
+        tests, which the other workers wait for forever (its issue 1378 and pull request 1371).
         """
         work = self.assigned_work[node]
         left = [test for unit in work.values() for test, is_done in unit.items() if not is_done]
@@ -95,7 +95,7 @@ class Scheduling(LoadScopeScheduling):  # type: ignore[misc]
         return left[0] if left else None
 
     def schedule(self) -> None:
-        """Hand a process that replaces another more than one test: it waits for the next one.
+        """Give a worker that replaces another at least two tests: it does not start with one.
 
         See issue 1327 of pytest-xdist.
         """

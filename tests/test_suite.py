@@ -53,12 +53,12 @@ class TestLimits:
 
 
 @pytest.mark.parametrize("processes", [1, 2])
-def test_where_a_process_dies_all_other_tests_are_run_once(tmp_path: Path, processes: int) -> None:
+def test_after_a_crash_all_other_tests_run_once(tmp_path: Path, processes: int) -> None:
     (tmp_path / "conftest.py").write_text("from tests.conftest import pytest_xdist_make_scheduler")
     for name in ("a", "b", "c", "e", "f"):
         (tmp_path / f"test_{name}.py").write_text("def test_it(): pass\n")
     (tmp_path / "test_d.py").write_text(
-        "import os\n\ndef test_it(): pass\ndef test_dies(): os._exit(1)\ndef test_other(): pass\n"
+        "import os\n\ndef test_it(): pass\ndef test_crash(): os._exit(1)\ndef test_other(): pass\n"
     )
     command = [
         *(sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-n", str(processes)),
@@ -69,5 +69,5 @@ def test_where_a_process_dies_all_other_tests_are_run_once(tmp_path: Path, proce
     done = subprocess.run(
         command, cwd=tmp_path, env=own, capture_output=True, text=True, check=False, timeout=SECONDS
     )
-    assert "FAILED test_d.py::test_dies" in done.stdout
+    assert "FAILED test_d.py::test_crash" in done.stdout
     assert "1 failed, 7 passed" in done.stdout
