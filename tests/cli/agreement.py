@@ -1,4 +1,4 @@
-"""Whether `explain` and the function agree: the same entries and payload, to both."""
+"""Whether `explain`, `ui` and the function agree about the same entries and payload."""
 
 import json
 import logging
@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from lava_s3trigger.cli.entries.load import read_texts
+from lava_s3trigger.cli.ui.workbench import Source, Workbench
 from lava_s3trigger.errors import DeliveriesFailedError
 from lava_s3trigger.handler import Function
 from lava_s3trigger.settings import Settings
@@ -43,7 +45,7 @@ _NO_JOB: Final = item(job_entry("no trigger names this job"))
 
 
 class Agreement:
-    """Hands entries and payloads to the function and to `explain`.
+    """Hands entries and payloads to the function, to `explain` and to the workbench of `ui`.
 
     Args:
         endpoint: Where the function finds its tables and queues.
@@ -138,6 +140,11 @@ class Agreement:
         explanation: Json = json.loads(ran.output)
         is_any = any(each["outcome"] == "dispatched" for each in explanation["events"])
         assert ran.status == (0 if is_any else 1)
+        jobs_name = f"{self._folder}/jobs.jsonl"
+        texts = tuple(read_texts([f"{self._folder}/triggers.jsonl", jobs_name]))
+        workbench = Workbench(Source("", REALM, REGION, texts, jobs_name=jobs_name))
+        answer = workbench.explain({"payload": json.dumps(payload)})
+        assert {"version": explanation["version"], **answer} == explanation
         return explanation
 
 

@@ -1,4 +1,4 @@
-"""`explain` and the function agree, about everything that either is tested with."""
+"""`explain`, `ui` and the function agree about everything that they are tested with."""
 
 import json
 from dataclasses import dataclass
