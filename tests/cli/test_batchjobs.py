@@ -148,6 +148,8 @@ def test_the_command_of_the_docs_runs(operations: BatchOperations) -> None:
     s3 = operations.s3
     for bucket in ("my-bucket", "my-jobs"):
         s3.create_bucket(Bucket=bucket)
+    for left in s3.list_objects_v2(Bucket="my-bucket").get("Contents", []):
+        s3.delete_object(Bucket="my-bucket", Key=left["Key"])
     s3.put_object(Bucket="my-bucket", Key="incoming/a.csv", Body=b"x")
     _, _, *arguments = shlex.split(command.replace("\\\n", " "))
     operations.files = "my-jobs"
