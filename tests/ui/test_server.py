@@ -6,13 +6,14 @@ import json
 import signal
 import socket
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import pytest
 
 from lava_s3trigger.cli.ui.processes import QUICK, SLOW
 from tests.cli.commandline import CommandLine
-from tests.processes import SECONDS
+from tests.processes import SECONDS, wait_until
 
 from .conftest import EXAMPLES, Served
 
@@ -159,9 +160,19 @@ def test_no_entries_is_wrong_usage() -> None:
     assert (ran.status, "no entries" in ran.errors) == (2, True)
 
 
-def test_ctrl_c_ends_it_in_order(serve: Serve) -> None:
+@pytest.mark.parametrize(
+    ("number", "status"), [(signal.SIGINT, 0), (signal.SIGTERM, -15), (signal.SIGKILL, -9)]
+)
+def test_a_signal_ends_it_and_the_processes_that_decide(
+    serve: Serve, number: signal.Signals, status: int
+) -> None:
     served = serve(*EXAMPLES)
     client = Client(served)
-    client.call("map", {})
-    served.process.send_signal(signal.SIGINT)
-    assert served.process.wait(SECONDS) == 0
+    for call in ("map", "findings"):
+        client.call(call, {})
+    children = Path(f"/proc/{served.process.pid}/task/{served.process.pid}/children")
+    processes = [Path("/proc", pid) for pid in children.read_text().split()]
+    assert len(processes) >= 2
+    served.process.send_signal(number)
+    assert served.process.wait(SECONDS) == status
+    wait_until(lambda: not any(path.exists() for path in processes), "the end of its children")

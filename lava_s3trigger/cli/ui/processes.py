@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import multiprocessing
+import os
 import signal
+import threading
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
@@ -81,7 +83,15 @@ class _Process:
 def _start(source: Source) -> None:
     # A terminal sends Ctrl-C to all processes; the server ends these.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_server, daemon=True).start()
     _Process.workbench = Workbench(source)
+
+
+def _end_with_server() -> None:
+    """End this process when the server has ended, also if something killed the server."""
+    if server := multiprocessing.parent_process():
+        server.join()
+        os._exit(1)
 
 
 def _answer(call: str, request: Json) -> Json:
