@@ -107,9 +107,8 @@ def messages_expire(deployed: Deployment) -> Iterator[Fault]:
     SQS soon deletes it, and its event is lost. If the retention is not yet 14 days, the command
     extends it. Otherwise, redrive the messages now. For a dead-letter queue, the check counts the
     hours since it was last empty, because CloudWatch's age leaves out messages that were received
-    three times or more, for example by `lava-s3trigger dead-letters`. The messages may be younger
-    than that. They may also be older if they were in another queue before, because SQS counts from
-    the first send.
+    three times. The messages may be younger than that, or older if they were in another queue
+    before.
     """
     for name in [deployed.dead_letter_queue, *deployed.source_queues, *_targets(deployed)]:
         queue = deployed.queue(name)
