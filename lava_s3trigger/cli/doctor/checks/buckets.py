@@ -49,7 +49,8 @@ _READ: Final = (
 def bucket_missing(deployed: Deployment) -> Iterator[Fault]:
     """An enabled trigger names a bucket that does not exist.
 
-    It never fires. The name may have a typo, or belong to another realm. The command disables it.
+    The trigger never fires. The bucket's name may have a typo, or belong to another realm. The
+    command disables the trigger.
     """
     for bucket, triggers in buckets(deployed).items():
         if deployed.notifications(bucket) is None:

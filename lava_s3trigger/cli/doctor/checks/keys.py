@@ -36,8 +36,8 @@ def queue_key(deployed: Deployment) -> Iterator[Fault]:
     """A queue is encrypted with a KMS key that the function's role may not use.
 
     SQS refuses to send to that queue, or to receive from it, so the events fail. The stack allows
-    the keys of the alias `lava-<REALM>-user` and of `QueuesKmsKeyArn`. Set this parameter too, or
-    the next deployment removes the permission. The policy of the key must allow the role too, or
+    the keys of the alias `lava-<REALM>-user` and of `QueuesKmsKeyArn`. Set this parameter too, so
+    that the permission is part of the stack. The policy of the key must also allow the role, or
     leave that to IAM; this check does not read it.
     """
     allowed: dict[str, list[str]] = {}
