@@ -219,13 +219,10 @@ def doctor_policy() -> str:
 
 def doctor_pages() -> str:
     """Make the pages of the checks of `doctor`, from the registry."""
-    made = []
-    for each in CHECKS.values():
-        needs = ", ".join(f"`{action}`" for action in each.needs)
-        made.append(
-            f"### {each.name}\n\n{each.summary} ({each.severity})\n\n{each.why}\n\nNeeds {needs}."
-        )
-    return "\n\n".join(made)
+    return "\n\n".join(
+        f"### {check.name}\n\n{check.summary} ({check.severity})\n\n{check.why}"
+        for check in CHECKS.values()
+    )
 
 
 def pages() -> dict[Path, str]:

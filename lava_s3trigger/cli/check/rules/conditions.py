@@ -156,7 +156,7 @@ def _covers(pattern: str, other: str) -> bool:
 
 @rule("LT304", "warning", "Size condition with events that have no size")
 def size_of_deletion(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
-    """The entry asks for deletions, or other events without a size, and for a minimum size.
+    """The entry asks for a minimum size, but its event types have no size.
 
     Events of deletions, tags and ACLs have the size 0, so not even `if_size_gt: 0` holds.
     """
@@ -176,8 +176,8 @@ def size_of_deletion(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Fo
 def unknown_event_type(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
     """A pattern of event types matches no type of S3 or EventBridge.
 
-    Case matters, and types have no `s3:` before them: write `ObjectCreated:*`. See the [table
-    of `info`](rendering.md#info).
+    Case matters, and no type begins with `s3:`. Write `ObjectCreated:*`, for example. See the
+    [types by route](rendering.md#info).
     """
     for name in _EVENT_TYPE:
         for path, pattern in checked.patterns(name):
@@ -201,7 +201,7 @@ def _nearest(pattern: str) -> str | None:
 def one_route(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
     """A condition on event types matches only types of S3, or only types of EventBridge.
 
-    By the other route, the entry never fires. Name the types of both, as in
+    If events arrive by the other route, the entry never fires. Name the types of both, as in
     `["ObjectRemoved:*", "ObjectDeleted:*"]`, or ignore this rule if the route will not change.
     """
     for name in _EVENT_TYPE:

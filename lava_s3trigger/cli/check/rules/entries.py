@@ -42,7 +42,7 @@ _DURATION_UNITS: Final = "s m h d w".split()  # noqa: SIM905
 
 @rule("LT101", "error", "Required field is missing", on="entry")
 def missing_key(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
-    """A trigger lacks its `trigger_id`, `bucket` or `prefix`, or a job its `job_id`.
+    """A trigger has no `trigger_id`, `bucket` or `prefix`, or a job has no `job_id`.
 
     See the [table of fields](triggers.md#fields).
     """
@@ -53,9 +53,10 @@ def missing_key(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
 
 @rule("LT102", "error", "Invalid key field", on="entry")
 def bad_key(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
-    """`trigger_id`, `bucket`, `prefix`, or a job's `job_id` is not a string, empty, or too long.
+    """A trigger's `trigger_id`, `bucket` or `prefix`, or a job's `job_id`, is not valid.
 
-    Put a number in quotes. An id or a bucket may have 2,048 bytes.
+    It is a string that is not empty; put a number in quotes. An id or a bucket may have 2,048
+    bytes.
     """
     for name in KEYS[checked.kind]:
         if name not in checked.item:
@@ -76,7 +77,7 @@ def bad_key(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
 def unknown_field(checked: CheckedEntry, error: EntryError) -> Iterator[Found]:
     """A trigger has an unknown field, so it does not fire.
 
-    Often it is a typo, which `--fix` corrects. Custom fields begin with `x-`.
+    Often the name has a typo, which `--fix` corrects. Custom fields begin with `x-`.
     """
     known = TRIGGER_FIELDS - checked.item.keys()
     fix = _renamed(error.field, known)
@@ -131,7 +132,7 @@ def job_id_missing(checked: CheckedEntry, error: EntryError) -> Iterator[Found]:
 
 @rule("LT107", "error", "Not a boolean", on="error", of="not_a_boolean")
 def not_a_boolean(_checked: CheckedEntry, error: EntryError) -> Iterator[Found]:
-    """`enabled` or `jinja` is neither a boolean nor anything that can stand for one.
+    """`enabled` or `jinja` is not a boolean, and cannot be read as one.
 
     Write `true` or `false`.
     """
@@ -142,16 +143,16 @@ def not_a_boolean(_checked: CheckedEntry, error: EntryError) -> Iterator[Found]:
 def not_a_map(_checked: CheckedEntry, error: EntryError) -> Iterator[Found]:
     """`parameters` or `globals` of a trigger is not a map.
 
-    Give each value the name that the job's type has for it: `parameters: {args: [a, b]}`.
+    Write each value under the name that the job's type has for it: `parameters: {args: [a, b]}`.
     """
     yield Found(error.message, (error.field,))
 
 
 @rule("LT109", "error", "Not a job id", on="error", of="not_a_job_id")
 def not_a_job_id(_checked: CheckedEntry, error: EntryError) -> Iterator[Found]:
-    """`job_id` is neither a string nor a list of strings, or it is empty.
+    """`job_id` is empty, or is neither a string nor a list of strings.
 
-    Write the id of a job, or a list with at least one id.
+    Write the id of a job, or a list of at least one id.
     """
     yield Found(error.message, (error.field,))
 
@@ -168,9 +169,9 @@ def not_a_duration(_checked: CheckedEntry, error: EntryError) -> Iterator[Found]
 
 @rule("LT111", "error", "Delay out of range", on="error", of="delay_out_of_range")
 def delay_out_of_range(_checked: CheckedEntry, error: EntryError) -> Iterator[Found]:
-    """`delay` is negative, or longer than SQS can delay a message: 15 minutes.
+    """`delay` is negative, or longer than 15 minutes, the limit of SQS.
 
-    The function's `SQS_MAX_DELAY_MINS` may allow less.
+    The function's `SQS_MAX_DELAY_MINS` may be a lower limit.
     """
     yield Found(error.message, (error.field,))
 
@@ -189,7 +190,7 @@ def not_a_size(_checked: CheckedEntry, error: EntryError) -> Iterator[Found]:
 def not_a_pattern(_checked: CheckedEntry, error: EntryError) -> Iterator[Found]:
     """The argument of a condition is neither a pattern nor a list of patterns.
 
-    A list may have up to 1,000 patterns, each of up to 1,024 characters.
+    A list may have up to 1,000 patterns. Each may have up to 1,024 characters.
     """
     yield Found(error.message, (error.field,))
 
@@ -205,9 +206,9 @@ def condition_aborted(_checked: CheckedEntry, error: EntryError) -> Iterator[Fou
 
 @rule("LT115", "error", "Binary value", on="error", of="binary_value")
 def binary(checked: CheckedEntry, error: EntryError) -> Iterator[Found]:
-    """A field holds a binary value, which no dispatch can hold: messages are JSON.
+    """A field has a binary value, which a dispatch cannot hold, because it is JSON.
 
-    Write the value as a string, such as base64.
+    Write the value as a string, for example in base64.
     """
     path = _path_of_binary(checked.item[error.field], (error.field,))
     yield Found(error.message, path or (error.field,))
@@ -215,7 +216,7 @@ def binary(checked: CheckedEntry, error: EntryError) -> Iterator[Found]:
 
 @rule("LT116", "error", "Entry is larger than an item of DynamoDB", on="entry")
 def too_large(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
-    """The entry has more than 400 KiB, the limit of an item of DynamoDB.
+    """The entry is larger than 400 KiB, the limit of an item of DynamoDB.
 
     Put long texts into S3, and let the job read them.
     """
@@ -225,9 +226,9 @@ def too_large(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
 
 @rule("LT121", "error", "Required field of a job is missing", on="error", of="missing_field")
 def job_field_missing(checked: CheckedEntry, error: EntryError) -> Iterator[Found]:
-    """A job lacks its `type`, `worker` or `payload`.
+    """A job has no `type`, `worker` or `payload`.
 
-    The function requires them all, though it uses only `worker`.
+    The function requires them all, but uses only `worker`.
     """
     if checked.kind == "job" and error.field not in KEYS["job"]:
         yield Found(error.message)
@@ -246,7 +247,7 @@ def not_a_worker(_checked: CheckedEntry, error: EntryError) -> Iterator[Found]:
 def reserved_global_of_job(_checked: CheckedEntry, error: EntryError) -> Iterator[Found]:
     """A job has a global whose name begins with `lava`, in any case.
 
-    These names are reserved, so the job is not dispatched. Rename it.
+    These names are reserved, so the job is not dispatched. Rename the global.
     """
     yield Found(error.message, (error.field, error.value), of_name=True)
 
@@ -255,7 +256,7 @@ def reserved_global_of_job(_checked: CheckedEntry, error: EntryError) -> Iterato
 def refused(_checked: CheckedEntry, error: EntryError) -> Iterator[Found]:
     """The function refuses the entry for a reason that no other rule has.
 
-    The message is that of the function.
+    The message is the function's own.
     """
     yield Found(error.message, (error.field,) if error.field else ())
 

@@ -68,9 +68,9 @@ def placeholder(problem: Problem, _checked: CheckedEntry | None) -> Iterator[Fou
 
 @rule("LT005", "error", "DynamoDB cannot hold the number", on="problem", of="number")
 def number(problem: Problem, checked: CheckedEntry | None) -> Iterator[Found]:
-    """DynamoDB holds numbers of up to 38 digits, and neither infinity nor `.nan`.
+    """DynamoDB cannot hold numbers of more than 38 digits, infinity or `.nan`.
 
-    Put the value in quotes if it is a name or a code.
+    If the value is a name or a code, put it in quotes.
     """
     yield Found(problem.message, _at(problem, checked)[0])
 
@@ -156,7 +156,7 @@ def unknown_ignored(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Fou
 def unreadable(problem: Problem, _checked: CheckedEntry | None) -> Iterator[Found]:
     """A file or a folder cannot be read, so its entries are not checked.
 
-    Permission is missing, a link leads nowhere, or the text is not UTF-8. The exit status is 3.
+    A permission is missing, a link leads nowhere, or the text is not UTF-8. The exit status is 3.
     """
     yield Found(problem.message)
 

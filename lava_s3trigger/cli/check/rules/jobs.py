@@ -47,7 +47,7 @@ def _literal_jobs(checked: CheckedEntry) -> Iterator[tuple[int, str]]:
 
 @rule("LT501", "warning", "Job is missing")
 def missing(checked: CheckedEntry, every: CheckedEntries) -> Iterator[Found]:
-    """A trigger names a job that is in none of the files, or not in the realm's table.
+    """A trigger names a job that is in none of the files, or is not in the realm's table.
 
     Every event is parked until the job exists.
     """
@@ -85,7 +85,7 @@ def disabled(checked: CheckedEntry, every: CheckedEntries) -> Iterator[Found]:
 def no_match(checked: CheckedEntry, every: CheckedEntries) -> Iterator[Found]:
     """The `job_id` is a template, and no job has an id that it could render to.
 
-    For example, `load_{{ key.split('/')[1] }}` where no job begins with `load_`.
+    An example is `load_{{ key.split('/')[1] }}`, if no job begins with `load_`.
     """
     if not every.jobs or not checked.is_template:
         return
@@ -101,10 +101,10 @@ def no_match(checked: CheckedEntry, every: CheckedEntries) -> Iterator[Found]:
 
 @rule("LT504", "warning", "Parameters replace those of the job")
 def replaced(checked: CheckedEntry, every: CheckedEntries) -> Iterator[Found]:
-    """A map in `parameters` or `globals` of the trigger replaces the job's map of that name.
+    """A map in the trigger's `parameters` or `globals` replaces the job's map of the same name.
 
     [Maps inside are not merged](triggers.md#parameters-and-globals). Write all names of the map in
-    the trigger, or only in the job.
+    the trigger, or write it only in the job.
     """
     if every.jobs is None:
         return
@@ -176,7 +176,7 @@ def too_large(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
 def twice(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
     """`job_id` names a job twice, so each event dispatches it twice.
 
-    Remove one. If it is on purpose, ignore this rule in the entry.
+    Remove one of them, or ignore this rule in the entry if this is on purpose.
     """
     for position, job_id in enumerate(checked.job_ids):
         if job_id in checked.job_ids[:position]:
@@ -185,7 +185,7 @@ def twice(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
 
 @rule("LT509", "error", "Worker that no queue can be named after", on="job")
 def no_queue_name(checked: CheckedEntry, every: CheckedEntries) -> Iterator[Found]:
-    """No SQS queue can have the name `lava-<REALM>-<WORKER>`, so every event is parked.
+    """The queue `lava-<REALM>-<WORKER>` would have an invalid name, so every event is parked.
 
     A name has up to 80 letters, digits, `-` and `_`; that of a FIFO queue ends with `.fifo`.
     """
@@ -202,9 +202,9 @@ def no_queue_name(checked: CheckedEntry, every: CheckedEntries) -> Iterator[Foun
 
 @rule("LT510", "info", "Job may start itself")
 def starts_itself(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
-    """A parameter that is named like an output is below the entry's own prefix.
+    """A parameter that looks like an output is below the entry's own prefix.
 
-    If the job writes there, it starts itself again, without end: see [loops](triggers.md#loops).
+    If the job writes there, it starts itself again, without end. See [loops](triggers.md#loops).
     """
     trial = checked.trial
     raw = checked.values.get("parameters")

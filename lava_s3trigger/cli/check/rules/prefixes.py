@@ -28,8 +28,8 @@ _BUCKET: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9]")
 def ends_with_slash(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
     """A prefix ends with a slash, so it matches no object in the folder that it names.
 
-    `incoming` stands for `incoming/a.csv`; with the slash, only the key `incoming/` matches.
-    `--fix` removes the slash unless the entry would then hide others.
+    The prefix `incoming` matches `incoming/a.csv`; `incoming/` matches only the key `incoming/`.
+    `--fix` removes the slash, unless the entry would then hide others.
     """
     prefix = checked.prefix or ""
     if prefix == "/":
@@ -62,8 +62,8 @@ def begins_with_slash(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[F
 def has_wildcard(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
     """A prefix has `*`, `?` or `[`, which are not wildcards there.
 
-    Write `logs`, not `logs/*`. For patterns, use `if_fnmatch`. Only the prefix `*` is special:
-    it is the whole bucket.
+    Write `logs`, not `logs/*`. For patterns, use `if_fnmatch`. Only the prefix `*` is special: it
+    means the whole bucket.
     """
     prefix = checked.prefix or ""
     is_whole = prefix == WHOLE_BUCKET
@@ -81,7 +81,7 @@ def has_wildcard(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]
 
 @rule("LT204", "warning", "Prefix is longer than a key")
 def longer_than_key(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
-    """A prefix has more than 1,024 bytes. No key of S3 has more, and DynamoDB refuses the entry.
+    """A prefix has more than 1,024 bytes. No key in S3 is longer, and DynamoDB refuses the entry.
 
     Make it shorter.
     """
@@ -127,7 +127,7 @@ def _hiding(pattern: str, prefix: str, levels: dict[str, Any]) -> str | None:
 
 @rule("LT206", "warning", "Two entries with the same work")
 def same_work(checked: CheckedEntry, every: CheckedEntries) -> Iterator[Found]:
-    """Two enabled entries at one prefix have the same conditions, and dispatch the same.
+    """Two enabled entries at one prefix have the same conditions and dispatch the same.
 
     Each event dispatches the jobs twice. Remove one entry.
     """
@@ -142,7 +142,7 @@ def same_work(checked: CheckedEntry, every: CheckedEntries) -> Iterator[Found]:
 def same_id(checked: CheckedEntry, every: CheckedEntries) -> Iterator[Found]:
     """Two triggers have the same `trigger_id`, or two jobs the same `job_id`.
 
-    The last one that is put replaces the other. Rename one.
+    The one that is written last replaces the other. Rename one.
     """
     if checked.id:
         first = every.by_id[checked.kind, checked.id][0]
@@ -177,7 +177,7 @@ def no_bucket(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
 
 @rule("LT209", "warning", "Percent-encoded key")
 def encoded(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
-    """A prefix or a pattern is percent-encoded, as in `my%20folder`. Keys are not.
+    """A prefix or a pattern is percent-encoded, as in `my%20folder`, but keys are not.
 
     Write the key as S3 shows it: `my folder`.
     """
@@ -208,10 +208,10 @@ _STRANGE: Final = (
 
 @rule("LT210", "warning", "Prefix has what keys do not have")
 def strange(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
-    r"""A prefix is an address, or has characters that keys hardly have.
+    r"""A prefix is an address, or has characters that are rare in keys.
 
-    For example `s3://orders/incoming`, `incoming//daily`, or the bucket's name before the
-    folder. Write the key as S3 shows it, or ignore this rule if keys are like that.
+    Examples are `s3://orders/incoming`, `incoming//daily`, or the bucket's name before the folder.
+    Write the key as S3 shows it, or ignore this rule if keys are like that.
     """
     prefix, bucket = checked.prefix or "", checked.bucket or ""
     for pattern, wrong in _STRANGE:

@@ -49,7 +49,7 @@ _OF_DICT: Final = frozenset(dir(dict))
 def not_compiled(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
     """A template is not valid Jinja, so every event that the entry matches is parked.
 
-    Often a brace, a quote or an `endif` is missing. Each map is [one
+    Often a brace, a quote or an `endif` is missing. All values of a map are [one
     template](rendering.md#one-template).
     """
     for path, template in checked.templates:
@@ -63,7 +63,7 @@ def not_compiled(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]
 
 @rule("LT402", "warning", "Unknown variable in a template")
 def unknown_variable(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
-    """A template names an unknown variable, which renders as nothing.
+    """A template uses an unknown variable, which renders as nothing.
 
     See the [variables](rendering.md#variables). Text inside braces needs quotes: `{{ 'text' }}`.
     """
@@ -105,7 +105,7 @@ def _unknown_functions(template: TemplateText) -> list[tuple[str, str, Any]]:
 
 @rule("LT404", "warning", "Unknown element of info")
 def unknown_info(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
-    """A template asks `info`, `key` or `bucket` for something that they do not have.
+    """A template uses an element of `info`, `key` or `bucket` that does not exist.
 
     It renders as nothing. See [the table of `info`](rendering.md#info).
     """
@@ -121,7 +121,7 @@ def unknown_info(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]
 
 @rule("LT405", "warning", "Unknown member of utils")
 def unknown_utils(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
-    """A template asks `utils` for something that it does not have, which renders as nothing.
+    """A template uses a member of `utils` that does not exist, and renders as nothing.
 
     See the [table of `utils`](rendering.md#utils).
     """
@@ -191,10 +191,10 @@ def reserved_global(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Fou
 
 @rule("LT407", "warning", "Template with jinja turned off")
 def jinja_off(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
-    """An entry with `jinja: false` names a variable of the function in braces.
+    """An entry with `jinja: false` has a variable of the function in braces.
 
-    It is dispatched as written. Remove `jinja: false`, or ignore this rule if the job renders
-    the braces.
+    The braces are dispatched as written. Remove `jinja: false`, or ignore this rule if the job
+    renders them.
     """
     if checked.is_template:
         return
@@ -207,11 +207,10 @@ def jinja_off(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
 
 @rule("LT408", "error", "Template fails")
 def fails(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
-    """The function cannot render a template for the objects that the entry is made for.
+    """A template of the entry cannot be rendered for its objects, so every event would be parked.
 
-    [check](check.md) tried keys that the conditions accept, and every event would be parked.
-    Correct the template. If it needs keys of another form, give one in a
-    [case](check.md#cases).
+    [check](check.md) tried keys that the conditions accept. Correct the template. If it needs keys
+    of another form, give one in a [case](check.md#cases).
     """
     failure = checked.trial.failure if checked.trial else None
     if failure and not failure.when:
@@ -220,7 +219,7 @@ def fails(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
 
 @rule("LT409", "warning", "Template fails for some events")
 def fails_sometimes(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
-    """The function cannot render a template for some of the events that the entry accepts.
+    """A template cannot be rendered for some of the events that the entry accepts.
 
     For example, `event.s3` does not exist in events of EventBridge. Use `info`, or exclude these
     events by [conditions](triggers.md#conditions).
@@ -237,9 +236,9 @@ _FOREIGN: Final = re.compile(
 
 @rule("LT410", "warning", "Placeholder of another syntax")
 def foreign_placeholder(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
-    """A value names a variable as shells, Python or others do: `${key}`, `{key}`, `%(key)s`.
+    """A value has a variable in the syntax of shells, Python or others.
 
-    It is sent unchanged. Write `{{ key }}`.
+    `${key}`, `{key}` and `%(key)s` are sent unchanged. Write `{{ key }}`.
     """
     if not checked.is_template:
         return
@@ -272,8 +271,8 @@ _NO_SECRET: Final = re.compile(
 def secret(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
     """A parameter or a global looks like a password, a key or a token.
 
-    Many can read the table, the queues and the log. Put it into AWS Secrets Manager, and pass
-    its name.
+    Many people can read the table, the queues and the log. Put it into AWS Secrets Manager, and
+    pass its name.
     """
     for name in ("parameters", "globals"):
         for path, text, of_name in strings(checked.values.get(name)):

@@ -31,8 +31,7 @@ _NOT_RENDERED: Final = ("trigger_id", "bucket", "prefix", "enabled", "delay", "j
 def quoted(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
     """A field that takes a boolean or a number has it as a string.
 
-    lava's own function takes every string for true, also `"false"`. Write the value without
-    quotes.
+    lava's own function takes every string as true, even `"false"`. Write the value without quotes.
     """
     for name in _BOOLEANS:
         value = checked.values.get(name)
@@ -60,7 +59,7 @@ def _is_quoted(checked: CheckedEntry, name: str) -> bool:
 
 @rule("LT142", "warning", "Text that counts as true")
 def counts_as_true(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
-    """`enabled` or `jinja` is text that means neither true nor false, so it counts as true.
+    """The text in `enabled` or `jinja` means neither true nor false, so it counts as true.
 
     `enabled: disabled` and `enabled: flase` enable the entry. Write `true` or `false`.
     """
@@ -72,9 +71,9 @@ def counts_as_true(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Foun
 
 @rule("LT143", "warning", "Delay without a unit")
 def delay_without_unit(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
-    """`delay` is a number from 1 to 15 without a unit, which counts as seconds.
+    """`delay` is a number from 1 to 15 without a unit, which means seconds.
 
-    The longest delay is 15 minutes, so minutes were likely meant. Write `5s` or `5m`.
+    The longest delay is 15 minutes, so minutes were probably meant. Write `5s` or `5m`.
     """
     value = checked.values.get("delay")
     is_bare = isinstance(value, (int, float)) and not isinstance(value, bool)
@@ -125,7 +124,7 @@ def not_rendered(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]
 def no_description(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
     """A trigger has no `description`.
 
-    Write in a sentence what it is for.
+    Say in a sentence what it is for.
     """
     if not checked.values.get("description"):
         yield Found("description is missing")
@@ -135,7 +134,7 @@ def no_description(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Foun
 def no_owner(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
     """A trigger has no `owner`.
 
-    Name a team or an address to ask about parked events.
+    Name the team or the address to ask about parked events.
     """
     if not checked.values.get("owner"):
         yield Found("owner is missing")

@@ -49,9 +49,9 @@ _ALARMS: Final = (
 
 @check("warning", [*_READ, "lambda:ListEventSourceMappings"], of_function=True)
 def alarm_missing(deployed: Deployment) -> Iterator[Fault]:
-    """An alarm of the template is not there.
+    """An alarm of the template does not exist.
 
-    Nobody hears of the trouble that it is for, such as events that wait in a dead-letter queue.
+    Nobody is notified of what it watches, such as events in a dead-letter queue.
     """
     there = _there(deployed)
     wanted = [alarm for alarm in _ALARMS if _dimensions(deployed, alarm)]
@@ -71,7 +71,7 @@ def alarm_missing(deployed: Deployment) -> Iterator[Fault]:
 def alarm_silent(deployed: Deployment) -> Iterator[Fault]:
     """An alarm of the function notifies nobody.
 
-    It has no action, or its actions are off: nobody hears of it.
+    It has no action, or its actions are turned off.
     """
     there = _there(deployed)
     actions = _actions(there)

@@ -49,7 +49,8 @@ _READ: Final = (
 def bucket_missing(deployed: Deployment) -> Iterator[Fault]:
     """An enabled trigger names a bucket that does not exist.
 
-    It never fires. The name may have a typo, or be of another realm. The command disables it.
+    The trigger never fires. The bucket's name may have a typo, or belong to another realm. The
+    command disables the trigger.
     """
     for bucket, triggers in buckets(deployed).items():
         if deployed.notifications(bucket) is None:
@@ -77,7 +78,7 @@ def bucket_not_connected(deployed: Deployment) -> Iterator[Fault]:
 
 @check("error", _READ, of_function=True)
 def bucket_not_permitted(deployed: Deployment) -> Iterator[Fault]:
-    """A bucket notifies the function, which does not permit S3 to invoke it.
+    """A bucket notifies the function, but S3 may not invoke it.
 
     S3 drops the events of the bucket.
     """
@@ -116,9 +117,9 @@ def bucket_connected_twice(deployed: Deployment) -> Iterator[Fault]:
 def bucket_overlap(deployed: Deployment) -> Iterator[Fault]:
     """A notification to the function overlaps one to another destination.
 
-    S3 refuses such a configuration whenever somebody puts it, so that no notification of the
-    bucket can be changed any more. EventBridge may overlap; a topic in front of both destinations
-    is the other way.
+    S3 refuses such a configuration whenever somebody saves it, so no notification of the bucket can
+    be changed any more. To send the same events to both, use EventBridge, or one topic with both as
+    subscribers.
     """
     for bucket, triggers in buckets(deployed).items():
         ours = {route.place for route in routes(deployed, bucket) if route.place}
@@ -134,8 +135,8 @@ def bucket_overlap(deployed: Deployment) -> Iterator[Fault]:
 def bucket_filter_encoding(deployed: Deployment) -> Iterator[Fault]:
     """A filter of a notification to the function has characters that must be percent-encoded.
 
-    S3 compares filters with keys in their encoded form, so that `day=1/` matches no key. `day%3D1/`
-    does. A space is written as a plus.
+    S3 compares filters with the encoded form of keys, so `day=1/` matches no key. `day%3D1/` does.
+    A space is written as a plus.
     """
     for bucket, triggers in buckets(deployed).items():
         configuration = deployed.notifications(bucket) or {}
@@ -157,7 +158,7 @@ def bucket_filter_encoding(deployed: Deployment) -> Iterator[Fault]:
 def bucket_filter(deployed: Deployment) -> Iterator[Fault]:
     """The routes of a bucket leave out objects or events of an enabled trigger.
 
-    The trigger does not fire for those.
+    The trigger does not fire for these.
     """
     for bucket, triggers in buckets(deployed).items():
         ours = routes(deployed, bucket)
@@ -186,9 +187,9 @@ def bucket_filter(deployed: Deployment) -> Iterator[Fault]:
 def trigger_unreachable(deployed: Deployment) -> Iterator[Fault]:
     """An enabled trigger asks for events that no route of its bucket can carry.
 
-    It never fires: the filters of all notifications and the patterns of all rules leave its prefix
-    or its patterns out, or they carry other types of events than `if_event_type` names. EventBridge
-    names types otherwise than S3, and has no events of replication.
+    It never fires. All notifications and rules leave out its prefix or its patterns, or carry other
+    event types than `if_event_type` names. The names of types differ between EventBridge and S3,
+    and EventBridge has no events of replication.
     """
     for bucket, triggers in buckets(deployed).items():
         ours = routes(deployed, bucket)

@@ -39,8 +39,8 @@ _LEVELS: Final = {
 def function_handler(deployed: Deployment) -> Iterator[Fault]:
     """Lambda calls another handler than this package's.
 
-    It may be another program, such as an earlier function of the realm, and then the other findings
-    do not describe it. A wrapper that has the package's handler in a variable is fine. If the log
+    It may be another program, such as an earlier function of the realm. Then the other findings do
+    not describe it. A wrapper that has the package's handler in a variable is fine. If the log
     shows that the package is there, the command sets its handler.
     """
     handler = deployed.function.get("Handler")  # an image has none
@@ -60,9 +60,9 @@ def function_handler(deployed: Deployment) -> Iterator[Fault]:
 def function_timeout(deployed: Deployment) -> Iterator[Fault]:
     """The function's timeout is under a minute.
 
-    One slow call to AWS can use up most of it, so events fail for lack of time and come again. The
-    commands first raise the visibility timeouts of the function's queues, because Lambda refuses a
-    mapping whose queue has a shorter one than the function.
+    One slow call to AWS can use up most of it, so events fail for lack of time and are tried again.
+    The commands first raise the visibility timeouts of the function's queues: Lambda refuses a
+    mapping if the queue's is shorter than the function's timeout.
     """
     if deployed.timeout >= _LEAST_SECONDS:
         return
@@ -79,11 +79,11 @@ def function_timeout(deployed: Deployment) -> Iterator[Fault]:
 
 @check("warning", [], of_function=True)
 def function_observing(deployed: Deployment) -> Iterator[Fault]:
-    """The function observes: it decides and logs, and dispatches nothing.
+    """The function observes: it decides and logs, but dispatches nothing.
 
     This is intended while another function dispatches for the realm. There is no command, because
-    two functions that dispatch run each job twice. When the other one is removed, set the parameter
-    `Mode`.
+    two functions that dispatch run each job twice. After removing the other one, set the parameter
+    `Mode` to `dispatch`.
     """
     settings = _settings(deployed)
     if settings and settings.mode == "observe":
@@ -92,11 +92,11 @@ def function_observing(deployed: Deployment) -> Iterator[Fault]:
 
 @check("warning", [], of_function=True)
 def function_log_level(deployed: Deployment) -> Iterator[Fault]:
-    """The function's log leaves out failures, or the metrics.
+    """The log level hides failures, or the metrics.
 
-    Failures and user errors are logged at the level error. The documents of metrics are lines at
-    the level info: if Lambda's own level is higher, Lambda drops them, and the alarm `lag` never
-    goes off.
+    Failures and user errors are logged at the level error, and the summary, which has the metrics,
+    at the level info. If Lambda's own level is higher, Lambda drops these lines, and the alarm
+    `lag` never goes off.
     """
     settings = _settings(deployed)
     if settings is None:
@@ -114,7 +114,7 @@ def function_log_level(deployed: Deployment) -> Iterator[Fault]:
 
 @check("info", [], of_function=True)
 def function_log_dispatches(deployed: Deployment) -> Iterator[Fault]:
-    """The function's log leaves out dispatches.
+    """The log level hides dispatches.
 
     Without these lines, `lava-s3trigger replay --missing`, `history`, `compare` and `plan --since`
     do not know what was dispatched. Set the stack's parameter `LogLevel` to `info`.

@@ -31,7 +31,7 @@ _READ: Final = ("dynamodb:Scan", "sqs:GetQueueUrl")
 def entry_errors(deployed: Deployment) -> Iterator[Fault]:
     """`lava-s3trigger check` finds errors in the realm's entries.
 
-    An event that meets an error in an entry is parked, or its entry does not fire.
+    Such an entry does not fire, or its events are parked.
     """
     yield from _found(deployed, "error")
 
@@ -77,11 +77,11 @@ def _has_queue(deployed: Deployment, worker: str) -> bool:
 def dedup_overwrites(deployed: Deployment) -> Iterator[Fault]:
     """Deduplication may drop real events of some triggers.
 
-    Two events of the same bucket, key, size and type within the window count as one, as in lava, so
-    an overwrite of the same size does not fire. The finding names triggers whose patterns end in a
-    fixed name, because such objects are overwritten often, and triggers on tags, ACLs or
-    annotations, because those events have no size. Make the window (`DedupTtl`) shorter than the
-    time between two such events.
+    Within `DedupTtl`, events of the same bucket, key, size and type count as one, so an overwrite
+    of the same size does not fire. The finding names triggers with patterns that end in a fixed
+    name, because such objects are often overwritten, and triggers on tags, ACLs or annotations,
+    because those events have no size. Make `DedupTtl` shorter than the time between two such
+    events.
     """
     try:
         settings = Settings.from_env(deployed.environment)

@@ -41,7 +41,7 @@ _TRANSFORMS: Final = ("Input", "InputPath", "InputTransformer")
 def rule_not_permitted(deployed: Deployment) -> Iterator[Fault]:
     """A rule may not invoke the function, because of its name.
 
-    The stack allows rules named `lava.<REALM>.*`. EventBridge drops the events of others.
+    The stack permits rules named `lava.<REALM>.*`. EventBridge drops the events of others.
     """
     for rule in deployed.rules:
         is_target = any(target["Arn"] == deployed.function_arn for target in rule["Targets"])
@@ -61,8 +61,8 @@ def rule_not_permitted(deployed: Deployment) -> Iterator[Fault]:
 def rule_disabled(deployed: Deployment) -> Iterator[Fault]:
     """A rule of a bucket with enabled triggers is disabled.
 
-    EventBridge sends none of its events. Where they also arrive by another route, the commands
-    take the function out of the rule: enabled again, it would have each job dispatched twice.
+    EventBridge sends none of its events. If they also arrive by another route, the commands remove
+    the function from the rule: with the rule enabled, each job would be dispatched twice.
     """
     for rule in deployed.rules:
         if rule.get("State") != "DISABLED":
@@ -94,9 +94,9 @@ def _by(rule: Json, bucket_routes: list[Route]) -> list[Route]:
 
 @check("error", [*_READ, "sqs:GetQueueAttributes", "sqs:GetQueueUrl"])
 def rule_transforms(deployed: Deployment) -> Iterator[Fault]:
-    """A rule changes the event before it sends it.
+    """A rule changes events before it sends them.
 
-    The function does not understand the rest, and the event fails.
+    The function does not understand the result, so the events fail.
     """
     for rule in deployed.rules:
         for target in rule["Targets"]:
@@ -116,8 +116,8 @@ def rule_transforms(deployed: Deployment) -> Iterator[Fault]:
 def rule_name(deployed: Deployment) -> Iterator[Fault]:
     """A rule is not named `lava.<REALM>.*`.
 
-    The stack permits rules by their names: a stack that is deployed again does not permit this one,
-    and its name does not say which realm it belongs to.
+    The stack permits only rules of that name, so a newly deployed stack does not permit this one.
+    Its name also does not say which realm it belongs to.
     """
     prefix = _prefix(deployed)
     for rule in deployed.rules:
@@ -150,8 +150,8 @@ def rule_name(deployed: Deployment) -> Iterator[Fault]:
 def rule_pattern(deployed: Deployment) -> Iterator[Fault]:
     """The pattern of a rule matches no event of S3.
 
-    EventBridge sends nothing, or what the function does not understand. The commands take the
-    function out of the rule, and connect the buckets that the pattern names.
+    EventBridge sends nothing, or events that the function does not understand. The commands remove
+    the function from the rule, and connect the buckets that the pattern names.
     """
     for rule in deployed.rules:
         pattern = read_pattern(rule)

@@ -22,7 +22,7 @@ _SHARE: Final = 0.1
 
 @check("error", [])
 def function_missing(deployed: Deployment) -> Iterator[Fault]:
-    """There is no function of this name.
+    """The function does not exist.
 
     Nothing handles the events of the realm.
     """
@@ -49,7 +49,7 @@ def function_broken(deployed: Deployment) -> Iterator[Fault]:
 def function_configuration(deployed: Deployment) -> Iterator[Fault]:
     """The function refuses its own configuration.
 
-    It does not start, and every event fails.
+    It does not start, so every event fails.
     """
     _, refused = _accepted(deployed.environment)
     for name, reason in refused.items():
@@ -64,9 +64,9 @@ def function_configuration(deployed: Deployment) -> Iterator[Fault]:
 def function_throttled(deployed: Deployment) -> Iterator[Fault]:
     """The function's reserved concurrency is 0.
 
-    Lambda does not run the function. It sends events of S3, SNS and EventBridge to the function's
-    dead-letter queue at once: they do not wait. Messages of queues wait, and each try counts as a
-    receive. The commands remove the limit, and then redrive the events that became dead letters.
+    Lambda does not run the function. Events of S3, SNS and EventBridge go to the function's
+    dead-letter queue at once. Messages of queues wait, but each try counts as a receive. The
+    commands remove the limit, and then redrive the events that became dead letters.
     """
     # https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html
     name = deployed.function_name
@@ -81,7 +81,8 @@ def function_throttled(deployed: Deployment) -> Iterator[Fault]:
 def function_failing(deployed: Deployment) -> Iterator[Fault]:
     """A tenth or more of the function's invocations of the last hour failed.
 
-    Their events come again, and are dead letters after three failures. The log says why.
+    Their events are tried again, and become dead letters after three failures. The log says why
+    they failed.
     """
     errors, invocations = (_last_hour(deployed, name) for name in ("Errors", "Invocations"))
     if errors and errors >= _SHARE * invocations:
@@ -96,8 +97,8 @@ def function_throttles(deployed: Deployment) -> Iterator[Fault]:
 
     The function or the account has too little concurrency. Events of S3, SNS and EventBridge wait,
     and go to the dead-letter queue after six hours; messages of queues use up tries. The command
-    shows the account's limit, and what of it is reserved. Ask AWS for more, or send the events by
-    the intake queue, with `IntakeMaxConcurrency`.
+    shows the account's limit, and how much of it is reserved. Ask AWS for more, or send the events
+    through the intake queue, with `IntakeMaxConcurrency`.
     """
     throttles, invocations = (_last_hour(deployed, name) for name in ("Throttles", "Invocations"))
     if throttles and throttles >= _SHARE * (throttles + invocations):
@@ -107,9 +108,9 @@ def function_throttles(deployed: Deployment) -> Iterator[Fault]:
 
 @check("error", [], of_function=True)
 def function_dead_letters(deployed: Deployment) -> Iterator[Fault]:
-    """Lambda keeps failed events nowhere.
+    """The function has no dead-letter queue for events that fail.
 
-    An event that S3, SNS or EventBridge hands over is lost after three failures.
+    An event from S3, SNS or EventBridge is lost after three failures.
     """
     if not deployed.function.get("DeadLetterConfig", {}).get("TargetArn"):
         arn = deployed.arn("sqs", deployed.dead_letter_queue)
@@ -119,9 +120,9 @@ def function_dead_letters(deployed: Deployment) -> Iterator[Fault]:
 
 @check("error", [], of_function=True)
 def function_parking(deployed: Deployment) -> Iterator[Fault]:
-    """The function parks user errors nowhere.
+    """The function has no queue to park user errors in.
 
-    An event that meets a mistake in an entry is only logged, and is lost.
+    An event with a user error is only logged, and then lost.
     """
     if not deployed.environment.get("S3TRIGGER_DEAD_LETTER_QUEUE"):
         told = "the variable is not set"
@@ -132,7 +133,7 @@ def function_parking(deployed: Deployment) -> Iterator[Fault]:
 def function_invokers(deployed: Deployment) -> Iterator[Fault]:
     """EventBridge may not invoke the function for the realm's rules.
 
-    A rule that the realm's naming allows is then refused, and its events are lost.
+    Rules named `lava.<REALM>.*` cannot deliver their events, which are lost.
     """
     if not deployed.permits("events"):
         arn = deployed.arn("events", f"rule/lava.{deployed.realm}.*")

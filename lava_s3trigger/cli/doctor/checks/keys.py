@@ -35,10 +35,10 @@ _GRANTED: Final = "lava-s3trigger-doctor-keys"
 def queue_key(deployed: Deployment) -> Iterator[Fault]:
     """A queue is encrypted with a KMS key that the function's role may not use.
 
-    SQS refuses each message to that queue, or each receipt from it, so that the events fail. The
-    stack allows the key with the alias `lava-<REALM>-user`, and that of `QueuesKmsKeyArn`: set the
-    parameter, or the next deployment brings the fault back to other queues. The policy of the key
-    must allow the role too, or leave it to IAM; this check does not read it.
+    SQS refuses to send to that queue, or to receive from it, so the events fail. The stack allows
+    the keys of the alias `lava-<REALM>-user` and of `QueuesKmsKeyArn`. Set this parameter too, so
+    that the permission is part of the stack. The policy of the key must also allow the role, or
+    leave that to IAM; this check does not read it.
     """
     allowed: dict[str, list[str]] = {}
     for name in _queues(deployed):
@@ -63,7 +63,7 @@ def queue_key(deployed: Deployment) -> Iterator[Fault]:
 def queue_key_disabled(deployed: Deployment) -> Iterator[Fault]:
     """A queue is encrypted with a KMS key that is disabled, or is about to be deleted.
 
-    SQS refuses each message to that queue. Without the key, what is in the queue cannot be read.
+    SQS refuses each message to that queue. Without the key, nobody can read what is in the queue.
     """
     for name in _queues(deployed):
         key_id = (deployed.queue(name) or {}).get("KmsMasterKeyId")

@@ -20,8 +20,8 @@ _PARTIAL: Final = "ReportBatchItemFailures"
 def mapping_partial_responses(deployed: Deployment) -> Iterator[Fault]:
     """An event source mapping does not report partial batch failures.
 
-    Lambda takes a batch for done even if some messages failed, and deletes these: their
-    events are lost. The function cannot see it.
+    If some messages of a batch fail, Lambda still deletes all of them, and the events of the failed
+    ones are lost. The function cannot notice this.
     """
     for mapping in deployed.mappings:
         if _PARTIAL not in (mapping.get("FunctionResponseTypes") or []):
@@ -47,9 +47,9 @@ def mapping_disabled(deployed: Deployment) -> Iterator[Fault]:
 def mapping_filter(deployed: Deployment) -> Iterator[Fault]:
     """An event source mapping has a filter.
 
-    Lambda deletes messages that the filter does not match, and logs nothing. Entries already choose
-    objects, by prefix and conditions. There is no command, because without the filter more events
-    reach the function: first ask `lava-s3trigger explain` what it would do with them.
+    Lambda deletes messages that the filter does not match, without a log line. Entries already
+    choose objects, by prefix and conditions. There is no command, because without the filter more
+    events reach the function: first ask `lava-s3trigger explain` what it would do with them.
     """
     for mapping in deployed.mappings:
         criteria = mapping.get("FilterCriteria") or {}
@@ -65,7 +65,7 @@ def mapping_filter(deployed: Deployment) -> Iterator[Fault]:
 def redrive_left_on(deployed: Deployment) -> Iterator[Fault]:
     """The mapping of the dead-letter queue is enabled, and the queue is empty.
 
-    A parked event then comes back at once, before anybody has corrected its error.
+    A parked event is returned to the function at once, before anybody has corrected its error.
     """
     for mapping in deployed.mappings:
         is_redrive = mapping["EventSourceArn"].endswith(f":{deployed.dead_letter_queue}")
@@ -82,9 +82,9 @@ def redrive_left_on(deployed: Deployment) -> Iterator[Fault]:
 
 @check("warning", _READ, of_function=True)
 def redrive_mapping_missing(deployed: Deployment) -> Iterator[Fault]:
-    """No event source mapping can give parked events back.
+    """There is no event source mapping to redrive parked events.
 
-    SQS itself does not move the messages of this queue, so that they are stuck.
+    SQS cannot move the messages of this queue, so they stay there until they expire.
     """
     name = deployed.dead_letter_queue
     arns = [mapping["EventSourceArn"] for mapping in deployed.mappings]

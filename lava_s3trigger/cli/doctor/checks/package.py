@@ -25,8 +25,8 @@ _LINES: Final = 20
 def package_outdated(deployed: Deployment) -> Iterator[Fault]:
     """The function's package is older than this command line.
 
-    What this command line says that the function would do may differ from what it does. Deploy from
-    a checkout of this version.
+    The function may decide differently from what this command line says. Deploy from a checkout of
+    this version.
     """
     version = logged_version(deployed)
     if version and _parts(version) < _parts(__version__):
@@ -38,8 +38,8 @@ def package_outdated(deployed: Deployment) -> Iterator[Fault]:
 def package_unknown(deployed: Deployment) -> Iterator[Fault]:
     """The log does not show the version of the function's package.
 
-    An instance logs it when it starts, at the log level `info`. The command starts one, if none is
-    running. The package may be lava's own function, which logs no version.
+    An instance logs the version when it starts, at the log level `info`. If no instance is running,
+    the command starts one. The package may also be lava's own function, which logs no version.
     """
     if logged_version(deployed) is None:
         # As a file, since versions 1 and 2 of the AWS CLI read text in different ways.

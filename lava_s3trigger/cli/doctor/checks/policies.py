@@ -56,9 +56,10 @@ class _Sender:
 def queue_policy(deployed: Deployment) -> Iterator[Fault]:
     """A queue refuses a service that sends to it.
 
-    S3, SNS and EventBridge send by the queue's policy, and Lambda by the function's role, to queues
-    that the function reads and to dead-letter queues. A refused event is lost. For a statement that
-    denies, there is no command: only its author knows why it is there.
+    A refused event is lost. The check looks at queues that the function reads, and at dead-letter
+    queues. S3, SNS and EventBridge need permission from the queue's policy, and Lambda from the
+    function's role. For a statement that denies, there is no command: only its author knows why it
+    is there.
     """
     refused: dict[str, list[_Sender]] = {}
     for sender in dict.fromkeys(_senders(deployed)):

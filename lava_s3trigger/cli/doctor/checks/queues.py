@@ -34,7 +34,7 @@ _TIMES: Final = 6
 def dead_letter_queue_missing(deployed: Deployment) -> Iterator[Fault]:
     """The function's dead-letter queue does not exist.
 
-    Parking fails, so that events with user errors come again until they are lost.
+    Parking fails, so events with user errors are delivered again until they are lost.
     """
     name = deployed.dead_letter_queue
     named = deployed.environment.get("S3TRIGGER_DEAD_LETTER_QUEUE") or name
@@ -77,11 +77,11 @@ def _senders(deployed: Deployment, name: str) -> Json:
 
 @check("warning", [*_READ, "lambda:ListEventSourceMappings"])
 def dead_letters(deployed: Deployment) -> Iterator[Fault]:
-    """Events wait in a dead-letter queue, of the function or of a queue that it reads.
+    """Events wait in a dead-letter queue of the function, or of a queue that it reads.
 
-    Each was not carried out, and SQS deletes it when the queue's retention is over. Correct what
-    the log says of them first, and the other findings here; then redrive them. The command does
-    so for all; of the function's own queue, it turns the event source mapping on, and off again.
+    They were not carried out, and SQS deletes them when the queue's retention is over. First
+    correct what the log and the other findings say. Then run the command, which redrives all events
+    of the queue.
     """
     waiting = _waiting(deployed, deployed.dead_letter_queue)
     if waiting:
@@ -104,12 +104,11 @@ def dead_letters(deployed: Deployment) -> Iterator[Fault]:
 def messages_expire(deployed: Deployment) -> Iterator[Fault]:
     """The oldest message of a queue has used up three quarters of the queue's retention.
 
-    SQS soon deletes it, and its event is lost. CloudWatch's age of the oldest message leaves out
-    messages that were received three times or more, for example by `lava-s3trigger dead-letters`.
-    For a dead-letter queue, the check therefore counts the hours since the queue was last empty.
-    Its messages may be younger than that, or older by the time they spent in the queue that they
-    came from, since SQS counts from the first send. If the retention can be longer, the command
-    sets it; else redrive the messages now.
+    SQS soon deletes it, and its event is lost. If the retention is not yet 14 days, the command
+    extends it. Otherwise, redrive the messages now. For a dead-letter queue, the check counts the
+    hours since it was last empty, because CloudWatch's age leaves out messages that were received
+    three times. The messages may be younger than that, or older if they were in another queue
+    before.
     """
     for name in [deployed.dead_letter_queue, *deployed.source_queues, *_targets(deployed)]:
         queue = deployed.queue(name)
@@ -156,7 +155,8 @@ def _hours_not_empty(deployed: Deployment, name: str, most: int) -> int:
 def dead_letter_retention(deployed: Deployment) -> Iterator[Fault]:
     """A dead-letter queue keeps messages for less than the 14 days that SQS offers.
 
-    SQS deletes what nobody has seen to by then. It counts from the first send of a message.
+    SQS deletes a message that is older, even if nobody has seen it. The age counts from its first
+    send.
     """
     for name in [deployed.dead_letter_queue, *_targets(deployed)]:
         queue = deployed.queue(name)
@@ -169,8 +169,7 @@ def dead_letter_retention(deployed: Deployment) -> Iterator[Fault]:
 def redrive_policy_missing(deployed: Deployment) -> Iterator[Fault]:
     """A queue that the function reads has no dead-letter queue.
 
-    A message that always fails comes again until it expires, and is lost then. It takes
-    invocations for all that time.
+    A message that always fails is delivered, and costs invocations, until it expires and is lost.
     """
     for name in deployed.source_queues:
         queue = deployed.queue(name)
@@ -195,8 +194,8 @@ def redrive_policy_missing(deployed: Deployment) -> Iterator[Fault]:
 def worker_queue_missing(deployed: Deployment) -> Iterator[Fault]:
     """The queue of a worker does not exist.
 
-    Dispatches of that worker's jobs are parked. Where a worker has nearly that name, the command
-    corrects the jobs, else it makes the queue.
+    Dispatches to that worker are parked. If another worker has a similar name, the command corrects
+    the jobs. If none has, it creates the queue.
     """
     prefix = f"lava-{deployed.realm}-"
     for name, job_ids in worker_queues(deployed).items():
@@ -230,7 +229,7 @@ def _renaming(deployed: Deployment, job_id: str, worker: str) -> str:
 def visibility_timeout(deployed: Deployment) -> Iterator[Fault]:
     """A visibility timeout is under six times the function's timeout, plus the batch window.
 
-    SQS then delivers a message again while Lambda still gathers or retries its batch, and its jobs
+    SQS may deliver a message again while Lambda still collects or retries its batch, and its jobs
     run twice.
     """
     for mapping in deployed.mappings:

@@ -65,8 +65,8 @@ _IN_VPC: Final = ("ec2:*networkinterface*", "ec2:*privateipaddresses", "ec2:desc
 def role_permissions(deployed: Deployment) -> Iterator[Fault]:
     """The function's role lacks a permission that it needs.
 
-    Every event that needs it fails, and ends as a dead letter. What a statement denies, no other
-    can allow: who wrote it must change it.
+    Every event that needs the permission fails, and becomes a dead letter. If a statement denies
+    it, no other statement can allow it: the author of the denial must change it.
     """
     every = [statement for policy in deployed.role_policies.values() for statement in policy]
     missing = _missing(deployed, every)
@@ -84,8 +84,8 @@ def role_permissions(deployed: Deployment) -> Iterator[Fault]:
 def role_wide(deployed: Deployment) -> Iterator[Fault]:
     """The function's role has more permissions than the template grants.
 
-    The function renders templates of many authors. What its role may do beyond its task is what
-    a flaw in it would put at risk.
+    The function renders templates of many authors. A flaw in it would put at risk all that the role
+    may do.
     """
     role = deployed.role_name
     every = [statement for policy in deployed.role_policies.values() for statement in policy]

@@ -70,7 +70,7 @@ def index_missing(deployed: Deployment) -> Iterator[Fault]:
 def dedup_table_missing(deployed: Deployment) -> Iterator[Fault]:
     """The table of recent events does not exist.
 
-    Instances do not know each other's events, so that duplicates are dispatched twice.
+    Instances do not know each other's events, so duplicates are dispatched twice.
     """
     name = deployed.environment.get("S3TRIGGER_DEDUP_TABLE")
     if name and deployed.table(name) is None:
@@ -80,7 +80,7 @@ def dedup_table_missing(deployed: Deployment) -> Iterator[Fault]:
 
 @check("warning", [*_READ, "dynamodb:DescribeTimeToLive"])
 def dedup_table_grows(deployed: Deployment) -> Iterator[Fault]:
-    """The table of recent events keeps them for good.
+    """The table of recent events never deletes them.
 
     It grows with every event, and its storage costs more each month.
     """

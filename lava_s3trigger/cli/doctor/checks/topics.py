@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 def subscription_filter(deployed: Deployment) -> Iterator[Fault]:
     """A subscription's filter policy drops all events of a bucket with enabled triggers.
 
-    S3's notifications have no message attributes, so that a policy that asks for one matches none.
-    The filter stays, since others may publish what it is for; the command connects the bucket by
+    Messages from S3 have no message attributes, so a policy that asks for one matches none of them.
+    The policy stays, since it may be there for other publishers; the command connects the bucket by
     another route.
     """
     for bucket, triggers in buckets(deployed).items():
@@ -59,7 +59,7 @@ def subscription_filter(deployed: Deployment) -> Iterator[Fault]:
     of_function=True,
 )
 def topic_not_permitted(deployed: Deployment) -> Iterator[Fault]:
-    """The function is subscribed to a topic, and does not permit SNS to invoke it.
+    """The function is subscribed to a topic, but SNS may not invoke it.
 
     SNS drops the events, or moves them to the subscription's dead-letter queue.
     """
@@ -90,7 +90,7 @@ def topic_not_permitted(deployed: Deployment) -> Iterator[Fault]:
 def topic_publishers(deployed: Deployment) -> Iterator[Fault]:
     """A topic between a bucket and the function does not let S3 publish.
 
-    S3 refuses to notify it, or drops the events of the buckets that already do.
+    S3 drops the events of buckets that notify the topic, and refuses to connect others to it.
     """
     ours = {subscription["TopicArn"] for subscription in deployed.subscriptions}
     notifying: dict[str, list[str]] = {}
