@@ -13,8 +13,8 @@ from typing import IO, Any, AnyStr, Final
 
 import pytest
 
-SECONDS: Final = 180
-"""The limit of a wait, far more than anything takes."""
+SECONDS: Final = 600
+"""The limit of a wait, far more than anything takes on a busy machine."""
 
 
 @contextlib.contextmanager
