@@ -70,6 +70,17 @@ def test_a_rule_that_connect_takes_the_function_out_of_is_not_made_again() -> No
     assert "put-rule" not in printed
 
 
+def test_a_rule_of_several_buckets_with_a_target_of_others_stays() -> None:
+    shared = rule("lava.prod.b", "t-in/")
+    shared["EventPattern"] = shared["EventPattern"].replace('"my-bucket"', '"my-bucket", "b"')
+    realm = CannedRealm(answers=connected(direct(), shared))
+    theirs = {"Id": "theirs", "Arn": arn("sqs", "theirs")}
+    realm.answers["ListTargetsByRule"]["Targets"].append(theirs)
+    [finding] = found(realm, "bucket-connected-twice")
+    assert finding.command == ""
+    assert f"{theirs['Arn']} would lose events of my-bucket" in finding.message
+
+
 def test_a_disabled_rule_is_not_enabled_where_connect_carries_its_events() -> None:
     answers = connected(direct("a-in/"), rule("lava.prod.b", "b-in/", State="DISABLED"))
     realm = CannedRealm(answers=answers, triggers=[trigger(name) for name in "abc"])

@@ -147,10 +147,18 @@ def _require_removable(bucket: Bucket, route: Route) -> None:
             )
     if route.rule and route.rule not in bucket.rules:
         [rule] = [rule for rule in deployed.rules if rule["Name"] == route.rule]
-        if bucket.name not in _buckets_of(read_pattern(rule)):
+        names = _buckets_of(read_pattern(rule))
+        if bucket.name not in names:
             raise RefusedError(
                 f"{route.told} cannot go, since it may carry events of other buckets: take"
                 f" {bucket.name} out of its pattern"
+            )
+        targets = (bucket.parts.read(RULE, route.rule) or rule)["Targets"]
+        others = [target["Arn"] for target in targets if target not in rule["Targets"]]
+        if others and len(names) > 1:
+            raise RefusedError(
+                f"{route.told} cannot go, since {', '.join(others)} would lose events of"
+                f" {bucket.name}: first make a rule of its own for the function"
             )
 
 
