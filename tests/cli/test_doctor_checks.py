@@ -453,14 +453,52 @@ class TestCommands:
         assert option(second, "timeout") == "60"
         assert found(realm, "visibility-timeout") == []
 
-    def test_events_become_dead_letters_at_once_and_are_given_back(self) -> None:
-        finding = only("function-throttled", THROTTLED)
+    def test_dead_letters_are_given_back_after_all_other_commands(self) -> None:
+        realm = CannedRealm()
+        both(THROTTLED, measured(FUNCTION, Throttles=[1]))(realm)
+        stopped, throttles, last = found(
+            realm, "function-throttled", "function-throttles", "dead-letters"
+        )
+        command = f"aws lambda delete-function-concurrency --function-name {FUNCTION}"
+        assert ("at once" in stopped.why, stopped.command) == (True, command)
+        assert (throttles.command, throttles.cause) == ("", "function-throttled")
+        assert last.command == "lava-s3trigger dead-letters redrive --realm prod --queue own"
+        both(measured(AgeOfOldestMessage=[11 * DAY]), waiting_in(1, days=14))(realm)
+        [old] = found(realm, "messages-expire")
+        assert (old.command, old.cause) == ("", "dead-letters")
 
-        assert "at once" in finding.why
-        assert finding.command.splitlines() == [
-            f"aws lambda delete-function-concurrency --function-name {FUNCTION}",
-            "lava-s3trigger dead-letters redrive --realm prod",
-        ]
+    def test_a_function_of_another_name_is_named(self) -> None:
+        realm = CannedRealm()
+        measured(FUNCTION, Errors=[1])(realm)
+        checks_ = [CHECKS["function-failing"]]
+        [finding] = diagnose(Deployment(realm, "other", FUNCTION), checks_).findings
+        assert f" tail --realm other --function {FUNCTION} --since" in finding.command
+
+    def test_messages_of_a_worker_are_no_dead_letters(self) -> None:
+        realm = CannedRealm()
+        redrive("lava-prod-core", 5)(realm)
+        waiting = {"ApproximateNumberOfMessages": "1", "MessageRetentionPeriod": "60"}
+        realm.queues["lava-prod-core"] |= waiting
+        assert found(realm, "dead-letters", "dead-letter-retention", "messages-expire") == []
+
+    @cases(
+        ("missing", "existing", "jobs", "is_corrected"),
+        {
+            "a misspelt job": ("coer", "core", 1, True),
+            "a worker that lost its queue": ("core", "coer", 2, False),
+            "workers with numbers": ("core1", "core2", 1, False),
+            "workers of regions": ("reports-eu", "reports", 1, False),
+        },
+    )
+    def test_jobs_are_moved_only_where_they_misspell_a_worker(
+        self, missing: str, existing: str, jobs: int, *, is_corrected: bool
+    ) -> None:
+        realm = CannedRealm(jobs=[job(f"job-{n}", missing) for n in range(jobs)])
+        realm.queues = {f"lava-prod-{existing}": {}}
+        realm.answers["ListQueues"] = {"QueueUrls": [f"https://sqs/1/lava-prod-{existing}"]}
+        [finding] = found(realm, "worker-queue-missing")
+        assert ("update-item" in finding.command) is is_corrected
+        assert ("create-queue" in finding.command) is not is_corrected
 
     def test_a_handler_is_only_set_where_the_package_has_logged_its_start(self) -> None:
         realm = CannedRealm()
