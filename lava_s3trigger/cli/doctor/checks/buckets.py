@@ -17,6 +17,7 @@ from lava_s3trigger.cli.routes.route import (
     asks_for,
     carriers,
     decoded,
+    doubled,
     drops_all,
     encoded,
     filter_values,
@@ -104,12 +105,9 @@ def bucket_connected_twice(deployed: Deployment) -> Iterator[Fault]:
     Each job is dispatched twice.
     """
     for bucket, triggers in buckets(deployed).items():
-        for one, two in itertools.combinations(routes(deployed, bucket), 2):
-            is_one_rule = one.rule is not None and one.rule == two.rule
-            if one.overlaps(two) and not is_one_rule:
-                told = f"both {one.told} and {two.told} lead to the function"
-                yield connecting_fault(deployed, bucket, bucket, told, triggers)
-                break
+        if pair := doubled(routes(deployed, bucket)):
+            told = f"both {pair[0].told} and {pair[1].told} lead to the function"
+            yield connecting_fault(deployed, bucket, bucket, told, triggers)
 
 
 @check("error", _READ, of_function=True)
