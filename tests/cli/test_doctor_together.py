@@ -81,6 +81,27 @@ def test_a_rule_of_several_buckets_with_a_target_of_others_stays() -> None:
     assert f"{theirs['Arn']} would lose events of my-bucket" in finding.message
 
 
+@pytest.mark.parametrize("mode", ["dispatch", "observe"])
+def test_a_bucket_of_another_function_that_dispatches_is_not_connected(mode: str) -> None:
+    notifications = direct()
+    notifications["LambdaFunctionConfigurations"][0]["LambdaFunctionArn"] += "-next"
+    realm = CannedRealm(answers=connected(notifications))
+    own = realm.answers["GetFunctionConfiguration"]({})
+    other = own | {
+        "FunctionArn": f"{OURS}-next",
+        "Environment": {"Variables": {"S3TRIGGER_MODE": mode}},
+    }
+    realm.answers["GetFunctionConfiguration"] = lambda asked: (
+        other if asked["FunctionName"].endswith("-next") else own
+    )
+    assert (
+        commands(realm, "bucket-not-connected") == ""
+    )  # for `observe`, no answer of the canned realm allows one
+    [finding] = found(realm, "bucket-not-connected")
+    told = f"leads to {FUNCTION}-next, which dispatches for the realm too"
+    assert (told in finding.message) is (mode == "dispatch")
+
+
 def test_a_disabled_rule_is_not_enabled_where_connect_carries_its_events() -> None:
     answers = connected(direct("a-in/"), rule("lava.prod.b", "b-in/", State="DISABLED"))
     realm = CannedRealm(answers=answers, triggers=[trigger(name) for name in "abc"])

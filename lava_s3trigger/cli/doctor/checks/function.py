@@ -6,8 +6,8 @@ import logging
 import shlex
 from typing import TYPE_CHECKING, Final
 
-from lava_s3trigger.cli.deployed.function import function_name
 from lava_s3trigger.cli.doctor.aws_commands import aws, configure, permit
+from lava_s3trigger.cli.doctor.connections import of_realm
 from lava_s3trigger.cli.doctor.registry import Fault, check
 from lava_s3trigger.errors import SettingsError
 from lava_s3trigger.settings import Settings
@@ -207,7 +207,5 @@ def own_command(deployed: Deployment, command: str, options: str) -> str:
         command: The command.
         options: Its options, as in a shell.
     """
-    words = ["lava-s3trigger", *command.split(), "--realm", deployed.realm]
-    if deployed.function_name != function_name(deployed.realm):
-        words += ["--function", deployed.function_name]
+    words = ["lava-s3trigger", *command.split(), *of_realm(deployed)]
     return f"{shlex.join(words)} {options}".rstrip()
