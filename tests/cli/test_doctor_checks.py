@@ -524,38 +524,29 @@ class TestCommands:
             "LogGroup": "mine",
         }
 
-    @pytest.mark.parametrize("is_there", [True, False], ids=["there", "gone"])
-    def test_a_queue_gets_a_dead_letter_queue_of_its_own(self, *, is_there: bool) -> None:
+    @cases(
+        ("check", "old", "tries", "new"),
+        {
+            "a worker's queue": ("redrive-to-worker", "lava-prod-core", 7, f"{INTAKE}-dlq"),
+            "two faults": ("redrive-to-worker", "lava-prod-core", 3, f"{INTAKE}-dlq"),
+            "few tries": ("redrive-receives", "elsewhere", 1, "elsewhere"),
+        },
+    )
+    @pytest.mark.parametrize("is_there", [True, False], ids=["there", "missing"])
+    def test_one_command_corrects_a_redrive_policy(
+        self, check: str, old: str, tries: int, new: str, *, is_there: bool
+    ) -> None:
         realm = CannedRealm()
-        redrive("lava-prod-core", 7)(realm)
+        redrive(old, tries)(realm)
         if not is_there:
             del realm.queues[f"{INTAKE}-dlq"]
-
-        [finding] = found(realm, "redrive-to-worker")
-
+        finding, *others = found(realm, *sorted({check, "redrive-receives"}, reverse=True))
         *create, change = words(finding)
-        assert [command[2] for command in create] == ["create-queue"] * (not is_there)
-        target = arn("sqs", f"{INTAKE}-dlq")
-        assert redrive_policy(change) == {"deadLetterTargetArn": target, "maxReceiveCount": 7}
-
-    def test_tries_are_five_and_the_target_stays(self) -> None:
-        [change] = words(only("redrive-receives", redrive("elsewhere", 1)))
-        assert redrive_policy(change) == {
-            "deadLetterTargetArn": arn("sqs", "elsewhere"),
-            "maxReceiveCount": 5,
-        }
-
-    def test_one_command_corrects_both_faults_of_a_redrive_policy(self) -> None:
-        realm = CannedRealm()
-        redrive("lava-prod-core", 3)(realm)
-
-        target, receives = found(realm, "redrive-to-worker", "redrive-receives")
-
-        assert redrive_policy(words(target)[-1]) == {
-            "deadLetterTargetArn": arn("sqs", f"{INTAKE}-dlq"),
-            "maxReceiveCount": 5,
-        }
-        assert (receives.command, receives.cause) == ("", "redrive-to-worker")
+        is_made = check == "redrive-to-worker" and not is_there
+        assert [command[2] for command in create] == ["create-queue"] * is_made
+        policy = {"deadLetterTargetArn": arn("sqs", new), "maxReceiveCount": max(tries, 5)}
+        assert redrive_policy(change) == policy
+        assert {(other.command, other.cause) for other in others} <= {("", "redrive-to-worker")}
 
     @cases(
         ("name", "change", "command"),
