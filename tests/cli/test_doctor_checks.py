@@ -113,14 +113,14 @@ def denying(condition: dict[str, Any]) -> str:
     return json.dumps(policy)
 
 
-def under(operator: str, name: str, value: str) -> str:
-    policy = json.loads(queue_policy("s3", "sns", "events"))
-    policy["Statement"][0]["Condition"] = {operator: {name: value}}
-    return json.dumps(policy)
-
-
 def intake_policy(text: str) -> Change:
     return attributes(INTAKE, Policy=text)
+
+
+def under(operator: str, value: str, name: str = "aws:SourceArn") -> Change:
+    policy = json.loads(queue_policy("s3", "sns", "events"))
+    policy["Statement"][0]["Condition"] = {operator: {name: value}}
+    return intake_policy(json.dumps(policy))
 
 
 def filtered() -> Change:
@@ -163,7 +163,8 @@ RULE: Final = arn("events", "rule/lava.prod.in")
 S3: Final = f"s3.amazonaws.com ({BUCKET})"
 SNS: Final = f"sns.amazonaws.com ({arn('sns', 'topic')})"
 EVENTS: Final = f"events.amazonaws.com ({RULE})"
-LOG: Final = f"/aws/lambda/{FUNCTION}"
+BEGINS: Final = f"/aws/lambda/{FUNCTION}: the log begins at the level"
+CORE: Final = "lava-prod-core"
 HANDLER: Final = "lava_s3trigger.handler.lambda_handler"
 ELSEWHERE: Final = json.dumps(
     {"deadLetterTargetArn": f"arn:aws:sqs:us-east-1:210987654321:{FUNCTION}-dlq"}
@@ -212,12 +213,8 @@ ALARMS: Final = [
             "ApplicationLogLevel: FATAL drops failures and user errors",
         ),
         ("function-log-level", logging("WARN"), "ApplicationLogLevel: WARN drops the metrics"),
-        (
-            "function-log-dispatches",
-            variables(LOGLEVEL="warning"),
-            f"{LOG}: the log begins at the level warning",
-        ),
-        ("function-log-dispatches", logging("ERROR"), f"{LOG}: the log begins at the level error"),
+        ("function-log-dispatches", variables(LOGLEVEL="warning"), f"{BEGINS} warning"),
+        ("function-log-dispatches", logging("ERROR"), f"{BEGINS} error"),
         (
             "function-failing",
             measured(FUNCTION, Errors=[10], Invocations=[100]),
@@ -254,27 +251,15 @@ ALARMS: Final = [
             attributes(DEAD_LETTERS, Policy=""),
             f"{DEAD_LETTERS}: its policy does not allow {SNS} and {EVENTS} to send",
         ),
-        (
-            "queue-policy",
-            intake_policy(under("ArnLike", "aws:SourceArn", "arn:aws:s3:::other*")),
-            UNSENT.format(S3),
-        ),
-        (
-            "queue-policy",
-            intake_policy(under("StringEquals", "aws:SourceArn", "arn:aws:s3:::*")),
-            UNSENT.format(S3),
-        ),
+        ("queue-policy", under("ArnLike", "arn:aws:s3:::other*"), UNSENT.format(S3)),
+        ("queue-policy", under("StringEquals", "arn:aws:s3:::*"), UNSENT.format(S3)),
         (
             "redrive-to-worker",
             redrive("lava-prod-core", 5),
             f"{INTAKE}: its redrive policy moves messages to lava-prod-core, a worker's queue",
         ),
-        (
-            "redrive-to-worker",
-            configured(DeadLetterConfig={"TargetArn": arn("sqs", "lava-prod-core")}),
-            PARKED,
-        ),
-        ("redrive-to-worker", variables(S3TRIGGER_DEAD_LETTER_QUEUE="lava-prod-core"), PARKED),
+        ("redrive-to-worker", configured(DeadLetterConfig={"TargetArn": arn("sqs", CORE)}), PARKED),
+        ("redrive-to-worker", variables(S3TRIGGER_DEAD_LETTER_QUEUE=CORE), PARKED),
         ("redrive-receives", redrive(f"{INTAKE}-dlq", 4), f"{INTAKE}: its maxReceiveCount is 4"),
         ("mapping-filter", filtered(), f"{DELETED} {PATTERN} or {{}}"),
         (
@@ -329,12 +314,9 @@ def test_a_fault_is_found(name: str, change: Change, told: str) -> None:
         ),
         "a condition on the account": (
             "queue-policy",
-            intake_policy(under("StringEquals", "aws:SourceAccount", "210987654321")),
+            under("StringEquals", "210987654321", "aws:SourceAccount"),
         ),
-        "this bucket": (
-            "queue-policy",
-            intake_policy(under("ArnLike", "AWS:SourceArn", "arn:aws:s3:*:*:my-*")),
-        ),
+        "this bucket": ("queue-policy", under("ArnLike", "arn:aws:s3:*:*:my-*", "AWS:SourceArn")),
         "denied without TLS": (
             "queue-policy",
             intake_policy(denying({"Bool": {"aws:SecureTransport": "false"}})),

@@ -312,17 +312,13 @@ class TestThereAndBack:
 
 
 BESIDE: Final = queue("out/")
+_TOPIC: Final = "topic_statement subscription"
 MADE: Final = {
-    "as deployed": {
-        "s3": "",
-        "queue": "",
-        "topic": "topic_statement subscription",
-        "eventbridge": "rule",
-    },
+    "as deployed": {"s3": "", "queue": "", "topic": _TOPIC, "eventbridge": "rule"},
     "restricted": {
         "s3": "permission",
         "queue": "queue_statement",
-        "topic": "topic_statement subscription permission queue_statement",
+        "topic": f"{_TOPIC} permission queue_statement",
         "eventbridge": "rule queue_statement permission",
     },
 }
