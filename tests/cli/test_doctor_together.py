@@ -87,12 +87,9 @@ def test_a_bucket_of_another_function_that_dispatches_is_not_connected(mode: str
     notifications["LambdaFunctionConfigurations"][0]["LambdaFunctionArn"] += "-next"
     realm = CannedRealm(answers=connected(notifications))
     own = realm.answers["GetFunctionConfiguration"]({})
-    other = own | {
-        "FunctionArn": f"{OURS}-next",
-        "Environment": {"Variables": {"S3TRIGGER_MODE": mode}},
-    }
+    other = {"FunctionArn": f"{OURS}-next", "Environment": {"Variables": {"S3TRIGGER_MODE": mode}}}
     realm.answers["GetFunctionConfiguration"] = lambda asked: (
-        other if asked["FunctionName"].endswith("-next") else own
+        own | (other if asked["FunctionName"].endswith("-next") else {})
     )
     assert (
         commands(realm, "bucket-not-connected") == ""
