@@ -63,7 +63,8 @@ def bucket_missing(deployed: Deployment) -> Iterator[Fault]:
 def bucket_not_connected(deployed: Deployment) -> Iterator[Fault]:
     """The events of a bucket with enabled triggers reach the function by no route.
 
-    The triggers never fire.
+    The triggers never fire, unless another function of the realm dispatches these events. Then
+    there is no command, since each job would be dispatched twice.
     """
     for bucket, triggers in buckets(deployed).items():
         if deployed.notifications(bucket) is None or routes(deployed, bucket):
