@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lava_s3trigger.cli.deployed.function import function_name, unqualified
-from lava_s3trigger.cli.deployed.realm import Deployment
+from lava_s3trigger.cli.deployed.realm import Deployment, UnreadableError
 from lava_s3trigger.cli.routes.route import routes
 
 from .merge import TO_EVENTBRIDGE
@@ -34,19 +34,25 @@ def rival_routes(bucket: Bucket, *, to_eventbridge: bool) -> Iterator[tuple[str,
     if _is_observing(bucket.deployed):
         return
     configuration = bucket.configuration | ({TO_EVENTBRIDGE: {}} if to_eventbridge else {})
-    for name in sorted(_rivals(bucket)):
+    for name, arn in sorted(_rivals(bucket).items()):
         rival = Deployment(bucket.deployed.aws, bucket.deployed.realm, name)
-        if rival.function and not _is_observing(rival):
+        told = name
+        try:
+            is_dispatching = rival.function and not _is_observing(rival)
+        except UnreadableError:
+            is_dispatching, told = True, f"{name} (its configuration may not be read)"
+            rival.function = {"FunctionArn": arn}
+        if is_dispatching:
             for route in routes(rival, bucket.name, configuration):
-                yield name, route
+                yield told, route
 
 
 def _is_observing(deployed: Deployment) -> bool:
     return deployed.environment.get("S3TRIGGER_MODE") == "observe"
 
 
-def _rivals(bucket: Bucket) -> set[str]:
-    """Return the names of the realm's other functions that something sends to."""
+def _rivals(bucket: Bucket) -> dict[str, str]:
+    """Return the ARNs of the realm's other functions that something sends to, by their names."""
     deployed = bucket.deployed
     notifications = bucket.configuration.get("LambdaFunctionConfigurations", [])
     arns = [notification["LambdaFunctionArn"] for notification in notifications]
@@ -56,7 +62,14 @@ def _rivals(bucket: Bucket) -> set[str]:
         arns += [target["Arn"] for target in targets]
     subscriptions = deployed.read_all("sns", "list_subscriptions", "Subscriptions")
     arns += [subscription.get("Endpoint", "") for subscription in subscriptions]
-    names = {unqualified(arn).rpartition(":function:")[2] for arn in arns if ":function:" in arn}
+    functions = {
+        arn.rpartition(":function:")[2]: arn
+        for arn in map(unqualified, arns)
+        if ":function:" in arn
+    }
     usual = function_name(deployed.realm)
-    others = names - {deployed.function_name}
-    return {name for name in others if name == usual or name.startswith(f"{usual}-")}
+    return {
+        name: arn
+        for name, arn in functions.items()
+        if name != deployed.function_name and (name == usual or name.startswith(f"{usual}-"))
+    }
