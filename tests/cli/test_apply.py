@@ -56,9 +56,7 @@ class TestWriting:
         assert " if_fnmatch (absent) -> '*.csv'\n" in ran.output
         assert "1 written, and read back from the table and its index" in ran.output
 
-    def test_nothing_in_an_entry_reaches_a_terminal_as_more_than_text(
-        self, applying: Applying
-    ) -> None:
+    def test_nothing_in_an_entry_reaches_a_terminal_but_text(self, applying: Applying) -> None:
         evil = "\x1b[2J\u202e\x9b"
         applying.put(entry(f"c{evil}", prefix=f"in/{evil}", delay=1) | {SET: f"s{evil}"})
         applying.write(entry(f"c{evil}", prefix=f"in/{evil}", owner=evil), entry("d", prefix=evil))
@@ -157,7 +155,7 @@ class TestSets:
         assert applying.items()["a"] == written(entry("a"))
 
     @pytest.mark.parametrize("is_in_file", [False, True], ids=["in-the-table", "in-the-file"])
-    def test_an_entry_of_lavas_framework_is_never_adopted(
+    def test_an_entry_of_lava_is_never_adopted(
         self, applying: Applying, *, is_in_file: bool
     ) -> None:
         theirs = entry("a", delay=9) | {"x-lava-chk": "c0ffee"}
@@ -170,9 +168,7 @@ class TestSets:
         assert "(x-lava-chk)" in ran.output
         assert applying.items() == before
 
-    def test_prune_deletes_some_entries_of_the_set_that_the_files_lack(
-        self, applying: Applying
-    ) -> None:
+    def test_prune_deletes_some_entries_that_the_files_lack(self, applying: Applying) -> None:
         entries = [entry(f"t{number}") for number in range(6)]
         applying.put(entry("theirs") | {SET: "theirs"}, entry("nobodys"))
         applying.applied(*entries)
@@ -419,9 +415,7 @@ class TestProcess:
         assert found["outcome"] == ("applied" if is_written else "declined")
         assert ("a" in applying.items()) is is_written
 
-    def test_ctrl_c_ends_the_wait_for_capacity_and_the_same_command_goes_on(
-        self, applying: Applying
-    ) -> None:
+    def test_after_ctrl_c_the_same_command_goes_on(self, applying: Applying) -> None:
         applying.client.update_table(
             TableName=applying.table,
             BillingMode="PROVISIONED",

@@ -101,9 +101,7 @@ class TestFilters:
             ),
         ],
     )
-    def test_entries_make_notifications(
-        self, triggers: list[Trigger], expected: dict[str, str]
-    ) -> None:
+    def test_entries_make_filters(self, triggers: list[Trigger], expected: dict[str, str]) -> None:
         assert types_by_prefix(wanted_by_s3(triggers, CREATED)) == expected
 
     def test_a_value_that_is_too_long_is_cut(self) -> None:
@@ -206,9 +204,7 @@ class TestReach:
             )
 
     @given(_TRIGGERS, _KEYS, st.sampled_from(_TYPES))
-    def test_by_rules_no_other_key_is_carried(
-        self, triggers: list[Trigger], key: str, name: str
-    ) -> None:
+    def test_by_rules_no_others_come(self, triggers: list[Trigger], key: str, name: str) -> None:
         wanted = wanted_by_rules("b", triggers, CREATED)
         in_eventbridge = EVENT_TYPES[name].name_in_eventbridge or ""
 
@@ -347,9 +343,7 @@ class TestMerge:
         assert not found.is_of_ours
 
     @given(st.lists(_OTHERS, max_size=3), st.lists(_PREFIXES, min_size=1, max_size=3))
-    def test_it_refuses_what_s3_refuses(
-        self, others: list[dict[str, Any]], filters: list[str]
-    ) -> None:
+    def test_it_refuses_as_s3_does(self, others: list[dict[str, Any]], filters: list[str]) -> None:
         numbered = [{**each, "Id": f"o{number}"} for number, each in enumerate(others)]
         former, added = {"QueueConfigurations": numbered}, ours(*filters)
 
@@ -449,9 +443,7 @@ class TestPolicies:
             ([allowing(), allowing(Effect="Deny", Condition=OF_ANOTHER)], True),
         ],
     )
-    def test_what_a_policy_allows(
-        self, statements: list[dict[str, Any]], *, expected: bool
-    ) -> None:
+    def test_what_policies_allow(self, statements: list[dict[str, Any]], *, expected: bool) -> None:
         assert allows(statements, "s3", "sqs:SendMessage", BUCKET) is expected
 
     def test_a_permission_is_read_as_it_is_added(self) -> None:

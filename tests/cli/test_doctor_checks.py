@@ -372,9 +372,7 @@ class TestQueuePolicy:
         ],
         ids=["arn", "text"],
     )
-    def test_what_a_statement_denies_is_shown_and_has_no_command(
-        self, condition: dict[str, Any]
-    ) -> None:
+    def test_what_a_statement_denies_has_no_command(self, condition: dict[str, Any]) -> None:
         realm = CannedRealm()
         realm.queues[INTAKE]["Policy"] = denying(condition)
 
@@ -631,7 +629,7 @@ class TestMessagesExpire:
 class TestEntries:
     """What `check --realm` finds is counted, and not found otherwise."""
 
-    def test_it_counts_what_check_finds(
+    def test_it_counts_findings(
         self, client_settings: Aws, realm: Realm, line: CommandLine
     ) -> None:
         slash = build.trigger_entry("slash", "in/", job_id="no-such-job")

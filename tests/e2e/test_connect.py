@@ -280,9 +280,7 @@ def permitted(world: World, request: pytest.FixtureRequest) -> Iterator[str]:
 class TestThereAndBack:
     """Each way makes what it lacks, and no more; all of it goes again."""
 
-    def test_disconnect_and_undo_take_away_what_connect_made(
-        self, world: World, permitted: str, way: str
-    ) -> None:
+    def test_disconnect_and_undo_take_it_away(self, world: World, permitted: str, way: str) -> None:
         bucket = f"back-{way}-{permitted.replace(' ', '-')}"
         world.prepare(Case(former=(BESIDE,)), bucket)
         before = snapshot(world, bucket)
