@@ -3,6 +3,7 @@
 import re
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -30,6 +31,22 @@ def test_no_setting_of_the_user_keeps_clients_from_the_server(
     with LocalAws() as aws:
         assert aws.client("sts").get_caller_identity()["Account"] == ACCOUNT
         assert aws.client("s3").list_buckets()["Buckets"] == []
+
+
+def test_filters_of_notifications_are_compared_with_encoded_keys(aws: LocalAws) -> None:
+    s3, sqs, name = aws.client("s3"), aws.client("sqs"), "encoded-filters"
+    s3.create_bucket(Bucket=name)
+    queue = sqs.create_queue(QueueName=name)["QueueUrl"]
+    filters = {"Key": {"FilterRules": [{"Name": "prefix", "Value": "day%3D1+"}]}}
+    note = {"QueueArn": f"arn:aws:sqs:{REGION}:{ACCOUNT}:{name}", "Events": ["s3:ObjectCreated:*"]}
+    notes: Any = {"QueueConfigurations": [note | {"Filter": filters}]}
+    s3.put_bucket_notification_configuration(Bucket=name, NotificationConfiguration=notes)
+    s3.put_object(Bucket=name, Key="day=1 /x")
+    bodies = ""  # also of the test event that S3 sends first
+    while "Records" not in bodies:
+        [message] = sqs.receive_message(QueueUrl=queue, WaitTimeSeconds=10)["Messages"]
+        bodies += message["Body"]
+    assert "day%3D1+/x" in bodies
 
 
 @pytest.mark.parametrize(

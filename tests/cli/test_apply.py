@@ -56,9 +56,7 @@ class TestWriting:
         assert " if_fnmatch (absent) -> '*.csv'\n" in ran.output
         assert "1 written, and read back from the table and its index" in ran.output
 
-    def test_nothing_in_an_entry_reaches_a_terminal_as_more_than_text(
-        self, applying: Applying
-    ) -> None:
+    def test_nothing_in_an_entry_reaches_a_terminal_but_text(self, applying: Applying) -> None:
         evil = "\x1b[2J\u202e\x9b"
         applying.put(entry(f"c{evil}", prefix=f"in/{evil}", delay=1) | {SET: f"s{evil}"})
         applying.write(entry(f"c{evil}", prefix=f"in/{evil}", owner=evil), entry("d", prefix=evil))
@@ -70,9 +68,7 @@ class TestWriting:
         for ran in (refused, adopted, undone, disabled):
             assert raw(ran.output + ran.errors) == set()
 
-    def test_custom_fields_that_are_only_for_files_are_not_written(
-        self, applying: Applying
-    ) -> None:
+    def test_custom_fields_of_files_only_are_not_written(self, applying: Applying) -> None:
         case = expecting("in/a.csv", [{"job_id": "load"}])
         own = {**case, "x-lint-ignore": ["LT999"], "x-ticket": "T-1"}
         applying.applied(entry("a") | own)
@@ -80,9 +76,7 @@ class TestWriting:
         assert applying.items() == {"a": written(entry("a") | {"x-ticket": "T-1"})}
         applying.apply("--dry-run", status=0)
 
-    def test_a_dry_run_writes_nothing_and_says_whether_something_would_change(
-        self, applying: Applying
-    ) -> None:
+    def test_a_dry_run_says_whether_something_would_change(self, applying: Applying) -> None:
         applying.write(entry("a"))
 
         applying.apply("--dry-run", status=1)
@@ -94,9 +88,7 @@ class TestWriting:
         applying.write(entry("a", delay=1))
         applying.apply("--dry-run", status=1)
 
-    def test_without_a_terminal_and_without_yes_nothing_is_written(
-        self, applying: Applying
-    ) -> None:
+    def test_without_a_terminal_or_yes_nothing_is_written(self, applying: Applying) -> None:
         applying.write(entry("a"))
 
         ran = applying.run(applying.entries, "--set", "orders")
@@ -142,14 +134,17 @@ class TestSets:
 
     @pytest.mark.parametrize(
         ("more", "said"),
-        [({}, "is of no set"), ({SET: "theirs"}, "is of the set 'theirs'")],
-        ids=["no-set", "another-set"],
+        [
+            ({"delay": 9}, "is of no set"),
+            ({"delay": 9, SET: "theirs"}, "is of the set 'theirs'"),
+            ({}, "is of no set"),
+        ],
+        ids=["no-set", "another-set", "equal"],
     )
     def test_an_entry_outside_the_set_is_an_error_unless_it_is_adopted(
         self, applying: Applying, more: dict[str, Any], said: str
     ) -> None:
-        before = entry("a", delay=9) | more
-        applying.put(before)
+        applying.put(entry("a") | more)
         applying.write(entry("a"), entry("b"))
 
         ran = applying.apply(status=1)
@@ -159,15 +154,8 @@ class TestSets:
         applying.apply("--adopt", status=0)
         assert applying.items()["a"] == written(entry("a"))
 
-    def test_an_entry_that_is_equal_is_adopted_as_well(self, applying: Applying) -> None:
-        applying.put(entry("a"))
-        applying.write(entry("a"))
-
-        applying.apply("--adopt", status=0)
-        assert applying.items() == {"a": written(entry("a"))}
-
     @pytest.mark.parametrize("is_in_file", [False, True], ids=["in-the-table", "in-the-file"])
-    def test_an_entry_of_lavas_framework_is_never_adopted(
+    def test_an_entry_of_lava_is_never_adopted(
         self, applying: Applying, *, is_in_file: bool
     ) -> None:
         theirs = entry("a", delay=9) | {"x-lava-chk": "c0ffee"}
@@ -180,40 +168,27 @@ class TestSets:
         assert "(x-lava-chk)" in ran.output
         assert applying.items() == before
 
-    def test_prune_deletes_entries_of_the_set_that_the_files_lack(self, applying: Applying) -> None:
+    def test_prune_deletes_some_entries_that_the_files_lack(self, applying: Applying) -> None:
         entries = [entry(f"t{number}") for number in range(6)]
         applying.put(entry("theirs") | {SET: "theirs"}, entry("nobodys"))
         applying.applied(*entries)
         applying.write(*entries[1:])
-
         ran = applying.apply(status=0)
         assert "t0" in applying.items()
         assert "1 not in the files (--prune deletes them): t0" in ran.output
-
         applying.apply("--prune", status=0)
-        assert set(applying.items()) == {"theirs", "nobodys", "t1", "t2", "t3", "t4", "t5"}
+        kept = {"theirs", "nobodys", "t1", "t2", "t3", "t4", "t5"}
+        assert set(applying.items()) == kept
 
-    def test_prune_refuses_to_delete_more_than_a_fifth(self, applying: Applying) -> None:
-        entries = [entry(f"t{number}") for number in range(5)]
-        applying.applied(*entries)
-        applying.write(*entries[2:])
-
+        (applying.folder / "entries" / "0.json").write_text("{")
+        assert "0.json:1" in applying.apply("--prune", status=3).errors
+        applying.write(*entries[3:])
         ran = applying.apply("--prune", status=2)
-
         assert "would delete 2 of the 5 entries of the set" in ran.errors
         assert "deleted  t1" in ran.output  # so that it can be seen which
-        assert len(applying.items()) == 5
+        assert set(applying.items()) == kept
         applying.apply("--prune-all", status=0)
-        assert len(applying.items()) == 3
-
-    def test_prune_refuses_where_a_file_cannot_be_read(self, applying: Applying) -> None:
-        applying.applied(*[entry(f"t{number}") for number in range(6)])
-        (applying.folder / "entries" / "0.json").write_text("{")
-
-        ran = applying.apply("--prune", status=3)
-
-        assert "0.json:1" in ran.errors
-        assert len(applying.items()) == 6
+        assert set(applying.items()) == kept - {"t1", "t2"}
 
 
 ONE_FAILED: Final = "1 case: 0 passed, 1 failed"
@@ -240,7 +215,7 @@ class TestChecks:
 
         applying.apply("--fail-on", "warning", status=1)
         assert applying.items() == {}
-        applying.apply(status=0)
+        assert "warning LT201" in applying.apply(status=0).output
 
     @cases(
         ("own", "said"),
@@ -262,9 +237,7 @@ class TestChecks:
         assert said in ran.output
         assert applying.items().keys() == {"theirs"}
 
-    def test_entries_of_others_that_are_hidden_and_freed_are_shown(
-        self, applying: Applying
-    ) -> None:
+    def test_hidden_and_freed_entries_of_others_are_shown(self, applying: Applying) -> None:
         applying.put(entry("theirs", prefix="in") | {SET: "theirs"})
         applying.write(entry("a", prefix="in/deep/x"))
 
@@ -274,10 +247,8 @@ class TestChecks:
         assert found == ["theirs", "theirs", "my-bucket", "in/deep/x"]
         applying.write(entry("a", prefix="elsewhere"))
         freed = applying.apply()
-        assert (
-            "theirs (of set theirs) at prefix 'in' gets the keys below s3://my-bucket/in/deep/x"
-            in freed.output
-        )
+        told = "theirs (of set theirs) at prefix 'in' gets the keys below s3://my-bucket/in/deep/x"
+        assert told in freed.output
 
     def test_with_keys_it_says_who_gains_and_loses(self, applying: Applying) -> None:
         applying.write(entry("a"))
@@ -299,18 +270,14 @@ class TestChecks:
         pages = applying.client.scan(TableName=f"lava.{applying.realm.name}.jobs")
         assert [each["job_id"]["S"] for each in pages["Items"]] == ["load"]
 
-    def test_a_renamed_entry_may_fire_twice_until_the_cache_expires(
-        self, applying: Applying
-    ) -> None:
+    def test_a_renamed_entry_may_fire_twice_for_a_while(self, applying: Applying) -> None:
         applying.applied(entry("old"))
         applying.write(entry("new"))
 
         ran = applying.apply("--prune-all")
 
-        assert (
-            "twice    job load for keys below s3://my-bucket/in: old loses it after new gets it"
-            in ran.output
-        )
+        told = "twice    job load for keys below s3://my-bucket/in: old loses it after new gets it"
+        assert told in ran.output
         assert "This lasts about 60 s" in ran.output
 
     @pytest.mark.parametrize(
@@ -343,7 +310,10 @@ class TestUndo:
     """What a run replaced can be put back, if nobody changed it since."""
 
     def test_all_of_it_is_put_back(self, applying: Applying) -> None:
-        applying.put(entry("a", parameters={"n": 1.5, "s": "x"}) | {"x-old": [1]}, entry("z"))
+        values = {"x-b": {"B": b"\xff\0"}, "x-s": {"BS": [b"\xfe", b""]}, "x-n": {"NS": ["1.50"]}}
+        more = item(entry("a", parameters={"n": 1.5, "s": "x"}) | {"x-old": [1]})
+        applying.realm.put_item("s3triggers", more | values)
+        applying.put(entry("z"))
         before = applying.items()
         applying.write(entry("a"), entry("b"))
         ran = applying.apply("--adopt", status=0)
@@ -353,17 +323,6 @@ class TestUndo:
         assert applying.items() == before
         applying.undo(undo_file(undone.errors))
         assert applying.items()["a"] == written(entry("a"))
-
-    def test_binary_values_and_sets_come_back(self, applying: Applying) -> None:
-        values = {"x-b": {"B": b"\xff\0"}, "x-s": {"BS": [b"\xfe", b""]}, "x-n": {"NS": ["1.50"]}}
-        applying.realm.put_item("s3triggers", item(entry("a")) | values)
-        before = applying.items()
-        applying.write(entry("a", delay=1))
-        ran = applying.apply("--adopt")
-
-        applying.undo(undo_file(ran.errors))
-
-        assert applying.items() == before
 
     def test_an_entry_that_was_changed_since_is_left(self, applying: Applying) -> None:
         path = applying.applied(entry("a"), entry("b"))
@@ -408,14 +367,12 @@ class TestDisable:
         ran = applying.run("--disable", "--set", "orders", "--yes", status=0)
 
         assert enabled(applying) == {"theirs"}
-        assert (
-            "theirs (of set theirs) at prefix '*' is hidden from the keys below"
-            " s3://my-bucket/deep/er" in ran.output
-        )
+        hidden = "theirs (of set theirs) at prefix '*' is hidden from the keys below"
+        assert f"{hidden} s3://my-bucket/deep/er" in ran.output
         assert "Events are skipped until the entries are enabled again." in ran.output
-        assert "lava-s3trigger replay s3://my-bucket/deep/er s3://my-bucket/in --since 20" in (
-            ran.output
-        )
+        before_writing = ran.output.partition(" written, ")[0]
+        replay = "lava-s3trigger replay s3://my-bucket/deep/er s3://my-bucket/in --since 20"
+        assert replay in before_writing
         applying.undo(undo_file(ran.errors))
         assert applying.items() == before
 
@@ -424,8 +381,6 @@ class TestDisable:
 
         applying.run("--disable", "--trigger", "b", "--yes", status=0)
         assert enabled(applying) == {"a"}
-
-    def test_what_is_not_there_is_named(self, applying: Applying) -> None:
         applying.run("--disable", "--trigger", "none", "--yes", status=3)
         applying.run("--disable", "--set", "none", "--yes", status=3)
 
@@ -460,9 +415,7 @@ class TestProcess:
         assert found["outcome"] == ("applied" if is_written else "declined")
         assert ("a" in applying.items()) is is_written
 
-    def test_ctrl_c_ends_the_wait_for_capacity_and_the_same_command_goes_on(
-        self, applying: Applying
-    ) -> None:
+    def test_after_ctrl_c_the_same_command_goes_on(self, applying: Applying) -> None:
         applying.client.update_table(
             TableName=applying.table,
             BillingMode="PROVISIONED",

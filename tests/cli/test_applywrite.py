@@ -167,9 +167,7 @@ class TestConditions:
         assert reason == "an entry with this trigger_id was made since the table was read"
         assert setting.items == {("t",): item(entry("t", delay=1))}
 
-    def test_a_custom_field_that_was_added_meanwhile_is_not_noticed(
-        self, endpoint: Endpoint
-    ) -> None:
+    def test_a_custom_field_added_meanwhile_is_not_noticed(self, endpoint: Endpoint) -> None:
         """The docs name this limit."""
         setting = Setting(endpoint)
         read = item(entry("t"))

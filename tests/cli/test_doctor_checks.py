@@ -113,14 +113,14 @@ def denying(condition: dict[str, Any]) -> str:
     return json.dumps(policy)
 
 
-def under(operator: str, name: str, value: str) -> str:
-    policy = json.loads(queue_policy("s3", "sns", "events"))
-    policy["Statement"][0]["Condition"] = {operator: {name: value}}
-    return json.dumps(policy)
-
-
 def intake_policy(text: str) -> Change:
     return attributes(INTAKE, Policy=text)
+
+
+def under(operator: str, value: str, name: str = "aws:SourceArn") -> Change:
+    policy = json.loads(queue_policy("s3", "sns", "events"))
+    policy["Statement"][0]["Condition"] = {operator: {name: value}}
+    return intake_policy(json.dumps(policy))
 
 
 def filtered() -> Change:
@@ -163,7 +163,8 @@ RULE: Final = arn("events", "rule/lava.prod.in")
 S3: Final = f"s3.amazonaws.com ({BUCKET})"
 SNS: Final = f"sns.amazonaws.com ({arn('sns', 'topic')})"
 EVENTS: Final = f"events.amazonaws.com ({RULE})"
-LOG: Final = f"/aws/lambda/{FUNCTION}"
+BEGINS: Final = f"/aws/lambda/{FUNCTION}: the log begins at the level"
+CORE: Final = "lava-prod-core"
 HANDLER: Final = "lava_s3trigger.handler.lambda_handler"
 ELSEWHERE: Final = json.dumps(
     {"deadLetterTargetArn": f"arn:aws:sqs:us-east-1:210987654321:{FUNCTION}-dlq"}
@@ -212,12 +213,8 @@ ALARMS: Final = [
             "ApplicationLogLevel: FATAL drops failures and user errors",
         ),
         ("function-log-level", logging("WARN"), "ApplicationLogLevel: WARN drops the metrics"),
-        (
-            "function-log-dispatches",
-            variables(LOGLEVEL="warning"),
-            f"{LOG}: the log begins at the level warning",
-        ),
-        ("function-log-dispatches", logging("ERROR"), f"{LOG}: the log begins at the level error"),
+        ("function-log-dispatches", variables(LOGLEVEL="warning"), f"{BEGINS} warning"),
+        ("function-log-dispatches", logging("ERROR"), f"{BEGINS} error"),
         (
             "function-failing",
             measured(FUNCTION, Errors=[10], Invocations=[100]),
@@ -254,27 +251,15 @@ ALARMS: Final = [
             attributes(DEAD_LETTERS, Policy=""),
             f"{DEAD_LETTERS}: its policy does not allow {SNS} and {EVENTS} to send",
         ),
-        (
-            "queue-policy",
-            intake_policy(under("ArnLike", "aws:SourceArn", "arn:aws:s3:::other*")),
-            UNSENT.format(S3),
-        ),
-        (
-            "queue-policy",
-            intake_policy(under("StringEquals", "aws:SourceArn", "arn:aws:s3:::*")),
-            UNSENT.format(S3),
-        ),
+        ("queue-policy", under("ArnLike", "arn:aws:s3:::other*"), UNSENT.format(S3)),
+        ("queue-policy", under("StringEquals", "arn:aws:s3:::*"), UNSENT.format(S3)),
         (
             "redrive-to-worker",
             redrive("lava-prod-core", 5),
             f"{INTAKE}: its redrive policy moves messages to lava-prod-core, a worker's queue",
         ),
-        (
-            "redrive-to-worker",
-            configured(DeadLetterConfig={"TargetArn": arn("sqs", "lava-prod-core")}),
-            PARKED,
-        ),
-        ("redrive-to-worker", variables(S3TRIGGER_DEAD_LETTER_QUEUE="lava-prod-core"), PARKED),
+        ("redrive-to-worker", configured(DeadLetterConfig={"TargetArn": arn("sqs", CORE)}), PARKED),
+        ("redrive-to-worker", variables(S3TRIGGER_DEAD_LETTER_QUEUE=CORE), PARKED),
         ("redrive-receives", redrive(f"{INTAKE}-dlq", 4), f"{INTAKE}: its maxReceiveCount is 4"),
         ("mapping-filter", filtered(), f"{DELETED} {PATTERN} or {{}}"),
         (
@@ -329,12 +314,9 @@ def test_a_fault_is_found(name: str, change: Change, told: str) -> None:
         ),
         "a condition on the account": (
             "queue-policy",
-            intake_policy(under("StringEquals", "aws:SourceAccount", "210987654321")),
+            under("StringEquals", "210987654321", "aws:SourceAccount"),
         ),
-        "this bucket": (
-            "queue-policy",
-            intake_policy(under("ArnLike", "AWS:SourceArn", "arn:aws:s3:*:*:my-*")),
-        ),
+        "this bucket": ("queue-policy", under("ArnLike", "arn:aws:s3:*:*:my-*", "AWS:SourceArn")),
         "denied without TLS": (
             "queue-policy",
             intake_policy(denying({"Bool": {"aws:SecureTransport": "false"}})),
@@ -390,9 +372,7 @@ class TestQueuePolicy:
         ],
         ids=["arn", "text"],
     )
-    def test_what_a_statement_denies_is_shown_and_has_no_command(
-        self, condition: dict[str, Any]
-    ) -> None:
+    def test_what_a_statement_denies_has_no_command(self, condition: dict[str, Any]) -> None:
         realm = CannedRealm()
         realm.queues[INTAKE]["Policy"] = denying(condition)
 
@@ -453,14 +433,52 @@ class TestCommands:
         assert option(second, "timeout") == "60"
         assert found(realm, "visibility-timeout") == []
 
-    def test_events_become_dead_letters_at_once_and_are_given_back(self) -> None:
-        finding = only("function-throttled", THROTTLED)
+    def test_dead_letters_are_given_back_after_all_other_commands(self) -> None:
+        realm = CannedRealm()
+        both(THROTTLED, measured(FUNCTION, Throttles=[1]))(realm)
+        stopped, throttles, last = found(
+            realm, "function-throttled", "function-throttles", "dead-letters"
+        )
+        command = f"aws lambda delete-function-concurrency --function-name {FUNCTION}"
+        assert ("at once" in stopped.why, stopped.command) == (True, command)
+        assert (throttles.command, throttles.cause) == ("", "function-throttled")
+        assert last.command == "lava-s3trigger dead-letters redrive --realm prod --queue own"
+        both(measured(AgeOfOldestMessage=[11 * DAY]), waiting_in(1, days=14))(realm)
+        [old] = found(realm, "messages-expire")
+        assert (old.command, old.cause) == ("", "dead-letters")
 
-        assert "at once" in finding.why
-        assert finding.command.splitlines() == [
-            f"aws lambda delete-function-concurrency --function-name {FUNCTION}",
-            "lava-s3trigger dead-letters redrive --realm prod",
-        ]
+    def test_a_function_of_another_name_is_named(self) -> None:
+        realm = CannedRealm()
+        measured(FUNCTION, Errors=[1])(realm)
+        checks_ = [CHECKS["function-failing"]]
+        [finding] = diagnose(Deployment(realm, "other", FUNCTION), checks_).findings
+        assert f" tail --realm other --function {FUNCTION} --since" in finding.command
+
+    def test_messages_of_a_worker_are_no_dead_letters(self) -> None:
+        realm = CannedRealm()
+        redrive("lava-prod-core", 5)(realm)
+        waiting = {"ApproximateNumberOfMessages": "1", "MessageRetentionPeriod": "60"}
+        realm.queues["lava-prod-core"] |= waiting
+        assert found(realm, "dead-letters", "dead-letter-retention", "messages-expire") == []
+
+    @cases(
+        ("missing", "existing", "jobs", "is_corrected"),
+        {
+            "a misspelt job": ("coer", "core", 1, True),
+            "a worker that lost its queue": ("core", "coer", 2, False),
+            "workers with numbers": ("core1", "core2", 1, False),
+            "workers of regions": ("reports-eu", "reports", 1, False),
+        },
+    )
+    def test_jobs_are_moved_only_where_they_misspell_a_worker(
+        self, missing: str, existing: str, jobs: int, *, is_corrected: bool
+    ) -> None:
+        realm = CannedRealm(jobs=[job(f"job-{n}", missing) for n in range(jobs)])
+        realm.queues = {f"lava-prod-{existing}": {}}
+        realm.answers["ListQueues"] = {"QueueUrls": [f"https://sqs/1/lava-prod-{existing}"]}
+        [finding] = found(realm, "worker-queue-missing")
+        assert ("update-item" in finding.command) is is_corrected
+        assert ("create-queue" in finding.command) is not is_corrected
 
     def test_a_handler_is_only_set_where_the_package_has_logged_its_start(self) -> None:
         realm = CannedRealm()
@@ -486,38 +504,29 @@ class TestCommands:
             "LogGroup": "mine",
         }
 
-    @pytest.mark.parametrize("is_there", [True, False], ids=["there", "gone"])
-    def test_a_queue_gets_a_dead_letter_queue_of_its_own(self, *, is_there: bool) -> None:
+    @cases(
+        ("check", "old", "tries", "new"),
+        {
+            "a worker's queue": ("redrive-to-worker", "lava-prod-core", 7, f"{INTAKE}-dlq"),
+            "two faults": ("redrive-to-worker", "lava-prod-core", 3, f"{INTAKE}-dlq"),
+            "few tries": ("redrive-receives", "elsewhere", 1, "elsewhere"),
+        },
+    )
+    @pytest.mark.parametrize("is_there", [True, False], ids=["there", "missing"])
+    def test_one_command_corrects_a_redrive_policy(
+        self, check: str, old: str, tries: int, new: str, *, is_there: bool
+    ) -> None:
         realm = CannedRealm()
-        redrive("lava-prod-core", 7)(realm)
+        redrive(old, tries)(realm)
         if not is_there:
             del realm.queues[f"{INTAKE}-dlq"]
-
-        [finding] = found(realm, "redrive-to-worker")
-
+        finding, *others = found(realm, *sorted({check, "redrive-receives"}, reverse=True))
         *create, change = words(finding)
-        assert [command[2] for command in create] == ["create-queue"] * (not is_there)
-        target = arn("sqs", f"{INTAKE}-dlq")
-        assert redrive_policy(change) == {"deadLetterTargetArn": target, "maxReceiveCount": 7}
-
-    def test_tries_are_five_and_the_target_stays(self) -> None:
-        [change] = words(only("redrive-receives", redrive("elsewhere", 1)))
-        assert redrive_policy(change) == {
-            "deadLetterTargetArn": arn("sqs", "elsewhere"),
-            "maxReceiveCount": 5,
-        }
-
-    def test_one_command_corrects_both_faults_of_a_redrive_policy(self) -> None:
-        realm = CannedRealm()
-        redrive("lava-prod-core", 3)(realm)
-
-        target, receives = found(realm, "redrive-to-worker", "redrive-receives")
-
-        assert redrive_policy(words(target)[-1]) == {
-            "deadLetterTargetArn": arn("sqs", f"{INTAKE}-dlq"),
-            "maxReceiveCount": 5,
-        }
-        assert (receives.command, receives.cause) == ("", "redrive-to-worker")
+        is_made = check == "redrive-to-worker" and not is_there
+        assert [command[2] for command in create] == ["create-queue"] * is_made
+        policy = {"deadLetterTargetArn": arn("sqs", new), "maxReceiveCount": max(tries, 5)}
+        assert redrive_policy(change) == policy
+        assert {(other.command, other.cause) for other in others} <= {("", "redrive-to-worker")}
 
     @cases(
         ("name", "change", "command"),
@@ -620,7 +629,7 @@ class TestMessagesExpire:
 class TestEntries:
     """What `check --realm` finds is counted, and not found otherwise."""
 
-    def test_it_counts_what_check_finds(
+    def test_it_counts_findings(
         self, client_settings: Aws, realm: Realm, line: CommandLine
     ) -> None:
         slash = build.trigger_entry("slash", "in/", job_id="no-such-job")

@@ -173,11 +173,7 @@ class TestReach:
 
     @pytest.mark.parametrize(
         "patterns",
-        [
-            ["ObjectCreated:*"],
-            ["ObjectCreated:Put", "ObjectRemoved:*"],
-            ["LifecycleTransition", "ObjectCreated:*", "ObjectTagging:Put"],
-        ],
+        [["ObjectCreated:Put", "ObjectRemoved:*"], ["LifecycleTransition", "ObjectCreated:*"]],
         ids=str,
     )
     def test_types_are_chosen_by_the_patterns_that_they_are_told_as(

@@ -70,6 +70,35 @@ def test_a_rule_that_connect_takes_the_function_out_of_is_not_made_again() -> No
     assert "put-rule" not in printed
 
 
+def test_a_rule_of_several_buckets_with_a_target_of_others_stays() -> None:
+    shared = rule("lava.prod.b", "t-in/")
+    shared["EventPattern"] = shared["EventPattern"].replace('"my-bucket"', '"my-bucket", "b"')
+    realm = CannedRealm(answers=connected(direct(), shared))
+    theirs = {"Id": "theirs", "Arn": arn("sqs", "theirs")}
+    realm.answers["ListTargetsByRule"]["Targets"].append(theirs)
+    [finding] = found(realm, "bucket-connected-twice")
+    assert finding.command == ""
+    assert f"{theirs['Arn']} would lose events of my-bucket" in finding.message
+
+
+@pytest.mark.parametrize("mode", ["dispatch", "observe", "unreadable"])
+def test_a_bucket_of_another_function_that_dispatches_is_not_connected(mode: str) -> None:
+    notifications = direct()
+    notifications["LambdaFunctionConfigurations"][0]["LambdaFunctionArn"] += "-next"
+    realm = CannedRealm(answers=connected(notifications))
+    own = realm.answers["GetFunctionConfiguration"]({})
+    other = {"FunctionArn": f"{OURS}-next", "Environment": {"Variables": {"S3TRIGGER_MODE": mode}}}
+    realm.answers["GetFunctionConfiguration"] = lambda asked: (
+        own | (other if asked["FunctionName"].endswith("-next") else {})
+    )
+    assert (
+        commands(realm, "bucket-not-connected") == ""
+    )  # for `observe`, no answer of the canned realm allows one
+    [finding] = found(realm, "bucket-not-connected")
+    assert f"leads to {FUNCTION}-next" in finding.message or mode == "observe"
+    assert ("which dispatches for the realm too" in finding.message) is (mode != "observe")
+
+
 def test_a_disabled_rule_is_not_enabled_where_connect_carries_its_events() -> None:
     answers = connected(direct("a-in/"), rule("lava.prod.b", "b-in/", State="DISABLED"))
     realm = CannedRealm(answers=answers, triggers=[trigger(name) for name in "abc"])

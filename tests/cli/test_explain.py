@@ -128,9 +128,7 @@ class TestJson:
         [_, orders] = event["triggers"]
         assert [each["holds"] for each in orders["conditions"]] == [False, True]
 
-    def test_changes_are_looked_for_in_the_first_events_of_a_payload(
-        self, explain: Explain
-    ) -> None:
+    def test_changes_are_tried_for_the_first_events_of_a_payload(self, explain: Explain) -> None:
         records = [s3_record("b", f"in/{number}.txt") for number in range(102)]
 
         ran = explain(

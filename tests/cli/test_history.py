@@ -333,9 +333,7 @@ class TestWaiting:
         assert found["queue"] == f"{letters.account.function}-intake-dlq"
         assert found["reason"] == "it was tried too often"
 
-    def test_what_is_hidden_was_not_looked_at(
-        self, letters: DeadLetters, history: Histories
-    ) -> None:
+    def test_hidden_ones_were_not_looked_at(self, letters: DeadLetters, history: Histories) -> None:
         letters.park("in/a.csv")
         letters.receive()
         found = history.of()

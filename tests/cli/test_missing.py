@@ -93,6 +93,17 @@ class TestWhenItSends:
         assert "trigger 'a' has changed since the plan was made" in ran.errors
         assert ": 1 for which nothing would be dispatched" in ran.errors
 
+    @pytest.mark.parametrize("is_refused", [False, True], ids=["dry-run", "refused"])
+    def test_what_was_too_young_is_sent(self, missing: Missing, *, is_refused: bool) -> None:
+        missing.put({"in/a": 2 * HOUR, "in/b": 2 * MINUTE})
+        missing.letters.changed_at = ago(5 * MINUTE if is_refused else HOUR)
+        first = missing.run(status=3) if is_refused else missing.run("--dry-run")
+        missing.put(dict.fromkeys(("in/a", "in/b"), 2 * HOUR))
+        missing.letters.changed_at = ago(HOUR)
+        assert first.status or "--dry-run plans again, since objects that were left" in first.output
+        assert "left out objects that may be missing by now" in missing.run().errors
+        assert missing.sent == ["in/a", "in/b"]
+
     def test_what_was_lost_and_arrived_is_not_sent_again(self, missing: Missing) -> None:
         missing.account.canned.handlers["POST", "/invocations"] = lambda _: Answer(0)
         missing.run(status=1)
@@ -228,7 +239,7 @@ class TestWaiting:
         assert missing.sent == []
 
     @pytest.mark.parametrize(("state", "age"), [("Disabled", 5 * MINUTE), ("Enabled", HOUR)])
-    def test_the_log_comes_late_after_a_redrive(
+    def test_the_log_is_late_after_a_redrive(
         self, missing: Missing, state: str, age: timedelta
     ) -> None:
         missing.letters.state, missing.letters.changed_at = state, ago(age)

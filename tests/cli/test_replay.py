@@ -192,9 +192,7 @@ class TestFailures:
         assert account.handed_over() == {"in/a": 1, "in/b": 1}
 
     @pytest.mark.parametrize("status", [400, 0], ids=["failed", "unknown"])
-    def test_another_replay_forgets_nothing_that_is_left(
-        self, account: Account, status: int
-    ) -> None:
+    def test_another_replay_forgets_nothing_left(self, account: Account, status: int) -> None:
         answer = refusal(400, "InvalidRequestContentException") if status else Answer(0)
         account.canned.handlers["POST", "/invocations"] = lambda _: answer
         manifest = account.inventory(["in/a"])

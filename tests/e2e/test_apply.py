@@ -49,9 +49,7 @@ def user(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> CommandLine:
     return applier(stack, "applier", tmp_path_factory.mktemp("applier"))
 
 
-def test_from_a_file_to_a_dispatch_and_stopped_and_recovered(
-    stack: Stack, user: CommandLine
-) -> None:
+def test_from_a_file_to_a_dispatch_stopped_and_recovered(stack: Stack, user: CommandLine) -> None:
     case = {"key": "in/a.csv", "expect": [{"job_id": "job-core", "worker": "core"}]}
     path = write(user, entry("t", if_fnmatch="*.csv") | {"x-tests": [case]})
     arguments = ("apply", path, "--set", "orders")

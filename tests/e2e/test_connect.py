@@ -280,9 +280,7 @@ def permitted(world: World, request: pytest.FixtureRequest) -> Iterator[str]:
 class TestThereAndBack:
     """Each way makes what it lacks, and no more; all of it goes again."""
 
-    def test_disconnect_and_undo_take_away_what_connect_made(
-        self, world: World, permitted: str, way: str
-    ) -> None:
+    def test_disconnect_and_undo_take_it_away(self, world: World, permitted: str, way: str) -> None:
         bucket = f"back-{way}-{permitted.replace(' ', '-')}"
         world.prepare(Case(former=(BESIDE,)), bucket)
         before = snapshot(world, bucket)
@@ -312,17 +310,13 @@ class TestThereAndBack:
 
 
 BESIDE: Final = queue("out/")
+_TOPIC: Final = "topic_statement subscription"
 MADE: Final = {
-    "as deployed": {
-        "s3": "",
-        "queue": "",
-        "topic": "topic_statement subscription",
-        "eventbridge": "rule",
-    },
+    "as deployed": {"s3": "", "queue": "", "topic": _TOPIC, "eventbridge": "rule"},
     "restricted": {
         "s3": "permission",
         "queue": "queue_statement",
-        "topic": "topic_statement subscription permission queue_statement",
+        "topic": f"{_TOPIC} permission queue_statement",
         "eventbridge": "rule queue_statement permission",
     },
 }
@@ -388,6 +382,23 @@ class TestMeanwhile:
         assert len(world.proxy.puts) == number - 2
         assert world.stack.notifications(bucket) == theirs
 
+    def test_a_second_route_is_told(self, world: World) -> None:
+        bucket = "meanwhile-both"
+        world.prepare(Case(eventbridge=True), bucket)
+        for first, second in (("s3", "eventbridge"), ("eventbridge", "s3")):
+            world.json("connect", bucket, "--by", first)
+            saved = world.json("disconnect", bucket)["saved"]
+            world.json("connect", bucket, "--by", second)
+            ran = world.run("connect", "--undo", saved, "--yes", status=1)
+            assert f"events of {bucket} come twice, by the notification" in ran.errors
+            world.json("disconnect", bucket)
+        pattern = {"source": ["aws.s3"], "detail": {"bucket": {"name": [bucket]}}}
+        self._at(world, 1, "PUT", lambda: world.stack.put_rule("lava.e2e.theirs", pattern))
+
+        ran = world.run("connect", bucket, "--by", "s3", "--yes", status=1)
+
+        assert "and by the rule lava.e2e.theirs: take this back with --undo" in ran.errors
+
     def test_s3_may_show_the_former_notifications_for_a_while(self, world: World) -> None:
         bucket = self._bucket(world, "meanwhile-stale")
         s3, stale = world.stack.aws.client("s3"), list[bytes]()
@@ -409,7 +420,7 @@ class TestMeanwhile:
 
         world.run("connect", bucket, "--yes", status=0)
 
-        assert number == 5
+        assert number == 6
 
     def test_s3_may_not_see_a_new_permission_at_once(self, world: World) -> None:
         bucket = self._bucket(world, "meanwhile-validation")

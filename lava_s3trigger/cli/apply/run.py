@@ -130,11 +130,10 @@ class _Session:
         after = effects.levels_of(entry.item for entry in after_changes(table, wanted.changes))
         self.page.show_hidden(effects.hidden_by_disabled(after, disabled))
         self.page.show([styled("Events are skipped until the entries are enabled again.")])
-        start = datetime.now(UTC)
-        status = self._carry_out(wanted, "Disable these entries?")
-        if self.page.document["outcome"] in ("applied", "incomplete"):
-            self._show_replays(disabled, start)
-        return self._with_conflicts(wanted, status)
+        if not self.options["dry_run"]:
+            # Before it writes: an interrupted run has disabled some of them.
+            self._show_replays(disabled, datetime.now(UTC))
+        return self._with_conflicts(wanted, self._carry_out(wanted, "Disable these entries?"))
 
     def undo(self) -> int:
         """Restore the entries that a run has replaced."""

@@ -32,9 +32,10 @@ class EntryFindings:
         return [finding for finding in self.findings if is_at_least(finding.severity, self.fail_on)]
 
     def lines(self) -> Iterator[Line]:
-        """Yield the findings that count, for people."""
-        for finding in self.failing():
-            yield from lines_of(finding)
+        """Yield the findings that count, and all warnings, for people."""
+        for finding in self.findings:
+            if is_at_least(finding.severity, "warning") or finding in self.failing():
+                yield from lines_of(finding)
 
     def summary(self) -> str:
         """Return the number of findings, by severity."""

@@ -18,7 +18,8 @@ from lava_s3trigger.cli.options import (
 @click.command(
     cls=Command,
     yes="the bucket is connected so; with --dry-run, nothing would change",
-    no="it is not: refused, or not confirmed; with --dry-run, something would change",
+    no="it is not: refused, or not confirmed; or events come twice; with --dry-run, something would"
+    " change",
     examples=[
         "lava-s3trigger connect my-bucket --realm prod",
         "lava-s3trigger connect my-bucket --realm prod --by eventbridge --dry-run",

@@ -13,6 +13,7 @@ from .bucket import EVENTBRIDGE, KIND, SNS
 from .changes import NOTIFICATIONS, RULE, Change
 from .merge import TO_EVENTBRIDGE, Refusal, merge
 from .needs import Needs, RefusedError
+from .rivals import rival_routes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -73,10 +74,12 @@ def connection(
         is_move: Whether to replace other routes.
 
     Raises:
-        RefusedError: Another route exists already, or S3 would refuse it.
+        RefusedError: Another route exists already, also to another function of the realm, or S3
+            would refuse it.
     """
     if not wanted.filters:
         raise RefusedError(f"no entry of {bucket.name} can fire by {by}")
+    _require_no_rival(bucket, by, wanted)
     others = _others(bucket, by, wanted)
     if others and not is_move:
         told = (f"{bucket.name} is connected already by {route.told}" for route in others)
@@ -90,6 +93,20 @@ def connection(
     kept = {change.place for change in (*needed, *gone)}
     gone += [change for change in bucket.owned() if change.place not in kept]
     return Plan(_needed([*needed, first]), _needed([then, *gone]))
+
+
+def _require_no_rival(bucket: Bucket, by: str, wanted: Wanted) -> None:
+    """Require that no other function dispatches the same events for the realm.
+
+    Raises:
+        RefusedError: One does.
+    """
+    for name, route in rival_routes(bucket, to_eventbridge=by == EVENTBRIDGE):
+        if any(route.overlaps(new) for new in wanted.routes):
+            raise RefusedError(
+                f"{route.told} leads to {name}, which dispatches for the realm too: each job would"
+                " be dispatched twice (docs/migrating.md, Move a bucket)"
+            )
 
 
 def _carried(bucket: Bucket, wanted: Wanted) -> str:
@@ -147,10 +164,18 @@ def _require_removable(bucket: Bucket, route: Route) -> None:
             )
     if route.rule and route.rule not in bucket.rules:
         [rule] = [rule for rule in deployed.rules if rule["Name"] == route.rule]
-        if bucket.name not in _buckets_of(read_pattern(rule)):
+        names = _buckets_of(read_pattern(rule))
+        if bucket.name not in names:
             raise RefusedError(
                 f"{route.told} cannot go, since it may carry events of other buckets: take"
                 f" {bucket.name} out of its pattern"
+            )
+        targets = (bucket.parts.read(RULE, route.rule) or rule)["Targets"]
+        others = [target["Arn"] for target in targets if target not in rule["Targets"]]
+        if others and len(names) > 1:
+            raise RefusedError(
+                f"{route.told} cannot go, since {', '.join(others)} would lose events of"
+                f" {bucket.name}: first make a rule of its own for the function"
             )
 
 

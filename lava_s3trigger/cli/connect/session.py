@@ -16,10 +16,11 @@ from lava_s3trigger.cli.objects.event_types import EVENT_TYPES, event_type
 from lava_s3trigger.cli.output.confirmation import is_confirmed, require_consent
 from lava_s3trigger.cli.output.signals import ending_in_order
 from lava_s3trigger.cli.output.streams import message, opened
+from lava_s3trigger.cli.routes.route import doubled
 from lava_s3trigger.triggers import Trigger, read_trigger
 
 from .bucket import EVENTBRIDGE, S3, SNS, Bucket
-from .changes import Parts
+from .changes import RULE, Parts
 from .needs import RefusedError
 from .plan import Plan, connection, disconnection
 from .report import Report, shown_lines, write_report
@@ -62,13 +63,13 @@ class Session:
             require_consent(self.command, "changes anything", is_sure=options["is_sure"])
         try:
             report = self._undoing() if options["undo"] else self._planned()
+            if report.refused or not report.plan.changes:
+                return self._ended(report, "refused" if report.refused else "unchanged")
+            if options["is_dry"]:
+                return self._ended(report, "would_change")
+            return self._change(report)
         except UnreadableError as error:
             raise CommandError(f"AWS refused {error.action}: {error.reason}") from None
-        if report.refused or not report.plan.changes:
-            return self._ended(report, "refused" if report.refused else "unchanged")
-        if options["is_dry"]:
-            return self._ended(report, "would_change")
-        return self._change(report)
 
     @cached_property
     def _aws(self) -> Aws:
@@ -198,7 +199,31 @@ class Session:
         with ending_in_order() as request:
             self._request = request
             self._carry_out(report.plan)
-        return self._ended(report, "changed")
+        status = self._ended(report, "changed")
+        is_checked = self.command == "connect" and not request
+        return NO if is_checked and self._is_doubled(report) else status
+
+    def _is_doubled(self, report: Report) -> bool:
+        """Return whether events come twice now, and show by which routes.
+
+        Somebody else may have connected the bucket at the same time, or since the undone run.
+        """
+        deployed = Deployment(self._aws, self._deployed.realm, self._deployed.function_name)
+        # EventBridge may still show these.
+        removed = {
+            change.resource
+            for change in report.plan.changes
+            if change.kind == RULE and (change.after is None or change in report.plan.then)
+        }
+        bucket = Bucket(deployed, self._parts, report.names.bucket)
+        pair = doubled(route for route in bucket.routes if route.rule not in removed)
+        if pair:
+            message(
+                f"Warning: events of {bucket.name} come twice, by {pair[0].told} and by"
+                f" {pair[1].told}: take this back with --undo, or keep one route with"
+                f" connect {bucket.name} --move"
+            )
+        return pair is not None
 
     def _carry_out(self, plan: Plan) -> None:
         """Make the changes; if it ends early, report how many were made."""

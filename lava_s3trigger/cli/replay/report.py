@@ -13,7 +13,7 @@ from .accounts import NOT_SEEN
 from .state import Status
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
     from typing import TextIO
 
     from lava_s3trigger.cli.deployed.function import DeployedFunction
@@ -41,6 +41,8 @@ LEFT_OUT: Final = {
     "older_than_log": "older than the log, so it is unknown what was dispatched for them",
 }
 """The text for left out objects, by reason."""
+_PASSING: Final = ("too_young", "dead_letter", "handed_over")
+"""Reasons that may not hold later: the object may be missing then."""
 FATES: Final = {
     Status.SENT: "sent",
     Status.TO_SEND: "not sent yet: --resume sends them",
@@ -49,6 +51,11 @@ FATES: Final = {
     Status.UNKNOWN: "unknown, they may have arrived: --resend-unknown sends them again",
 }
 """The meaning of each status, and what to do."""
+
+
+def may_lack(left_out: Mapping[str, int]) -> bool:
+    """Return whether a plan left out objects that may be missing when it is sent."""
+    return any(left_out.get(reason) for reason in _PASSING)
 
 
 class Report:
@@ -82,8 +89,12 @@ class Report:
     def _lines(self) -> Iterator[str]:
         yield from self._lines_of_plan()
         if self._is_dry_run:
-            rest = " as far as it is missing then" if self._not_seen else ""
-            yield f"Nothing was sent: the same command without --dry-run sends this plan{rest}."
+            does = "sends this plan"
+            if may_lack(self._left_out):
+                does = "plans again, since objects that were left out may be missing then"
+            elif self._not_seen:
+                does += " as far as it is missing then"
+            yield f"Nothing was sent: the same command without --dry-run {does}."
             return
         for status, fate in FATES.items():
             if self._numbers[status]:

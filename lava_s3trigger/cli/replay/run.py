@@ -21,7 +21,7 @@ from lava_s3trigger.cli.output.streams import message, opened
 
 from .batch_job import BatchReplay, Folder
 from .plan import Planner, changed_entries
-from .report import FATES, LEFT_OUT, Report
+from .report import FATES, LEFT_OUT, Report, may_lack
 from .selection import Selection
 from .send import Replayer
 from .state import ReplayState, Status, default_path
@@ -156,9 +156,12 @@ class _Session:
         if not self.options["restart"]:
             is_of_function = state.get("function") == self.deployment.arn
             if phase == _PLANNED and is_same and is_of_function and is_to_send:
-                message(f"Sending the plan that was made at {planned_at}; --restart makes another")
-                self._warn_of_changes()
-                return
+                if not may_lack(state.get("numbers") or {}):
+                    again = "--restart makes another"
+                    message(f"Sending the plan that was made at {planned_at}; {again}")
+                    self._warn_of_changes()
+                    return
+                message(f"The plan of {planned_at} left out objects that may be missing by now")
             if phase == _BEGUN:
                 self._require_finished()
         is_missing = self.selection.chosen_by == "missing"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -203,6 +204,15 @@ def routes(deployed: Deployment, bucket: str, configuration: Json | None = None)
     if "EventBridgeConfiguration" in configuration:
         own_routes += rule_routes(deployed, bucket)
     return own_routes
+
+
+def doubled(candidates: Iterable[Route]) -> tuple[Route, Route] | None:
+    """Return two routes that carry the same event; None if each event comes once."""
+    for one, two in itertools.combinations(candidates, 2):
+        is_one_rule = one.rule is not None and one.rule == two.rule
+        if one.overlaps(two) and not is_one_rule:
+            return one, two
+    return None
 
 
 def rule_routes(deployed: Deployment, bucket: str, *, is_disabled: bool = False) -> list[Route]:

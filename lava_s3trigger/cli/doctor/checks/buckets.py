@@ -17,6 +17,7 @@ from lava_s3trigger.cli.routes.route import (
     asks_for,
     carriers,
     decoded,
+    doubled,
     drops_all,
     encoded,
     filter_values,
@@ -63,7 +64,8 @@ def bucket_missing(deployed: Deployment) -> Iterator[Fault]:
 def bucket_not_connected(deployed: Deployment) -> Iterator[Fault]:
     """The events of a bucket with enabled triggers reach the function by no route.
 
-    The triggers never fire.
+    The triggers never fire, unless another function of the realm dispatches these events. Then
+    there is no command, since each job would be dispatched twice.
     """
     for bucket, triggers in buckets(deployed).items():
         if deployed.notifications(bucket) is None or routes(deployed, bucket):
@@ -105,12 +107,9 @@ def bucket_connected_twice(deployed: Deployment) -> Iterator[Fault]:
     Each job is dispatched twice.
     """
     for bucket, triggers in buckets(deployed).items():
-        for one, two in itertools.combinations(routes(deployed, bucket), 2):
-            is_one_rule = one.rule is not None and one.rule == two.rule
-            if one.overlaps(two) and not is_one_rule:
-                told = f"both {one.told} and {two.told} lead to the function"
-                yield connecting_fault(deployed, bucket, bucket, told, triggers)
-                break
+        if pair := doubled(routes(deployed, bucket)):
+            told = f"both {pair[0].told} and {pair[1].told} lead to the function"
+            yield connecting_fault(deployed, bucket, bucket, told, triggers)
 
 
 @check("error", _READ, of_function=True)

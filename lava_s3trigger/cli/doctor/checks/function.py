@@ -6,8 +6,8 @@ import logging
 import shlex
 from typing import TYPE_CHECKING, Final
 
-from lava_s3trigger.cli.deployed.function import function_name
 from lava_s3trigger.cli.doctor.aws_commands import aws, configure, permit
+from lava_s3trigger.cli.doctor.connections import of_realm
 from lava_s3trigger.cli.doctor.registry import Fault, check
 from lava_s3trigger.errors import SettingsError
 from lava_s3trigger.settings import Settings
@@ -66,15 +66,24 @@ def function_throttled(deployed: Deployment) -> Iterator[Fault]:
 
     Lambda does not run the function. Events of S3, SNS and EventBridge go to the function's
     dead-letter queue at once. Messages of queues wait, but each try counts as a receive. The
-    commands remove the limit, and then redrive the events that became dead letters.
+    command removes the limit. The last command, of `dead-letters`, redrives the events.
     """
     # https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html
+    if is_stopped(deployed):
+        name = deployed.function_name
+        command = aws("lambda delete-function-concurrency", function_name=name)
+        yield Fault(name, "the reserved concurrency is 0", command)
+
+
+def is_stopped(deployed: Deployment) -> bool:
+    """Return whether the function's reserved concurrency is 0.
+
+    Raises:
+        UnreadableError: AWS refuses to say.
+    """
     name = deployed.function_name
     answer = deployed.read("lambda", "get_function_concurrency", FunctionName=name) or {}
-    if answer.get("ReservedConcurrentExecutions") == 0:
-        command = aws("lambda delete-function-concurrency", function_name=name)
-        redrive = f"lava-s3trigger dead-letters redrive --realm {deployed.realm}{_named(deployed)}"
-        yield Fault(name, "the reserved concurrency is 0", f"{command}\n{redrive}")
+    return bool(answer.get("ReservedConcurrentExecutions") == 0)
 
 
 @check("error", ["cloudwatch:GetMetricStatistics"], of_function=True)
@@ -86,12 +95,16 @@ def function_failing(deployed: Deployment) -> Iterator[Fault]:
     """
     errors, invocations = (_last_hour(deployed, name) for name in ("Errors", "Invocations"))
     if errors and errors >= _SHARE * invocations:
-        command = f"lava-s3trigger tail --realm {deployed.realm} --since 1h --outcome failed"
+        command = own_command(deployed, "tail", "--since 1h --outcome failed")
         told = f"{errors:.0f} of {invocations:.0f} invocations of the last hour failed"
         yield Fault(deployed.function_name, told, command)
 
 
-@check("warning", ["cloudwatch:GetMetricStatistics"], of_function=True)
+@check(
+    "warning",
+    ["cloudwatch:GetMetricStatistics", "lambda:GetFunctionConcurrency"],
+    of_function=True,
+)
 def function_throttles(deployed: Deployment) -> Iterator[Fault]:
     """Lambda throttled a tenth or more of the function's invocations of the last hour.
 
@@ -103,7 +116,10 @@ def function_throttles(deployed: Deployment) -> Iterator[Fault]:
     throttles, invocations = (_last_hour(deployed, name) for name in ("Throttles", "Invocations"))
     if throttles and throttles >= _SHARE * (throttles + invocations):
         told = f"{throttles:.0f} throttles and {invocations:.0f} invocations in the last hour"
-        yield Fault(deployed.function_name, told, aws("lambda get-account-settings"))
+        if is_stopped(deployed):
+            yield Fault(deployed.function_name, told, cause="function-throttled")
+        else:
+            yield Fault(deployed.function_name, told, aws("lambda get-account-settings"))
 
 
 @check("error", [], of_function=True)
@@ -183,7 +199,13 @@ def _accepted(environment: dict[str, str]) -> tuple[dict[str, str], dict[str, st
             return accepted, refused
 
 
-def _named(deployed: Deployment) -> str:
-    """Return the option that names the function, if the stack names it otherwise."""
-    name = deployed.function_name
-    return "" if name == function_name(deployed.realm) else f" --function {shlex.quote(name)}"
+def own_command(deployed: Deployment, command: str, options: str) -> str:
+    """Return a command of this package for the function.
+
+    Args:
+        deployed: The realm.
+        command: The command.
+        options: Its options, as in a shell.
+    """
+    words = ["lava-s3trigger", *command.split(), *of_realm(deployed)]
+    return f"{shlex.join(words)} {options}".rstrip()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import shlex
+import re
 from typing import TYPE_CHECKING, Final
 
 from lava_s3trigger.cli.doctor.aws_commands import aws, create_queue, set_queue
@@ -12,7 +12,7 @@ from lava_s3trigger.cli.output.suggestions import near
 from lava_s3trigger.errors import InvalidEntryError
 from lava_s3trigger.jobs import read_job
 
-from .function import correcting_environment
+from .function import correcting_environment, is_stopped, own_command
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from lava_s3trigger.cli.deployed.realm import Deployment, Json
 
 _READ: Final = ("sqs:GetQueueAttributes", "sqs:GetQueueUrl")
+_TARGETS_READ: Final = (*_READ, "dynamodb:Scan", "lambda:ListEventSourceMappings")
+"""The actions that `_targets` needs, and those that read its queues."""
 _MAX_RETENTION: Final = 1_209_600
 _NEARLY: Final = 0.75
 _HOUR: Final = 3600
@@ -75,7 +77,7 @@ def _senders(deployed: Deployment, name: str) -> Json:
     }
 
 
-@check("warning", [*_READ, "lambda:ListEventSourceMappings"])
+@check("warning", [*_TARGETS_READ, "lambda:GetFunctionConcurrency"])
 def dead_letters(deployed: Deployment) -> Iterator[Fault]:
     """Events wait in a dead-letter queue of the function, or of a queue that it reads.
 
@@ -83,12 +85,16 @@ def dead_letters(deployed: Deployment) -> Iterator[Fault]:
     correct what the log and the other findings say. Then run the command, which redrives all events
     of the queue.
     """
-    waiting = _waiting(deployed, deployed.dead_letter_queue)
-    if waiting:
+    own = deployed.dead_letter_queue
+    waiting = _waiting(deployed, own)
+    if own not in worker_queues(deployed) and (waiting or is_stopped(deployed)):
         # Not the mapping itself: a person who turns only that on has to turn it off, and
         # redrive refuses to start while it is on.
-        command = _redriving(deployed)
-        yield Fault(deployed.dead_letter_queue, f"{waiting} messages wait", command)
+        command = own_command(deployed, "dead-letters redrive", "--queue own")
+        told = f"{waiting} messages wait"
+        if not waiting:
+            told = "Lambda sends all events there while the reserved concurrency is 0"
+        yield Fault(own, told, command)
     for name, arn in _targets(deployed).items():
         waiting = _waiting(deployed, name)
         if waiting:
@@ -98,7 +104,7 @@ def dead_letters(deployed: Deployment) -> Iterator[Fault]:
 
 @check(
     "error",
-    [*_READ, "cloudwatch:GetMetricStatistics", "lambda:ListEventSourceMappings"],
+    [*_TARGETS_READ, "cloudwatch:GetMetricStatistics"],
     of_function=True,
 )
 def messages_expire(deployed: Deployment) -> Iterator[Fault]:
@@ -116,12 +122,14 @@ def messages_expire(deployed: Deployment) -> Iterator[Fault]:
             continue
         retention = int(queue.get("MessageRetentionPeriod", _MAX_RETENTION))
         if told := _nearly_expired(deployed, name, retention):
-            command = f"lava-s3trigger dead-letters redrive --realm {deployed.realm}"
+            command, cause = own_command(deployed, "dead-letters redrive", ""), ""
             if retention < _MAX_RETENTION:
                 command = _retaining(queue)
             elif name in deployed.source_queues:
-                command = f"lava-s3trigger tail --realm {deployed.realm} --outcome failed"
-            yield Fault(name, told, command)
+                command = own_command(deployed, "tail", "--outcome failed")
+            elif _waiting(deployed, name):
+                command, cause = "", "dead-letters"
+            yield Fault(name, told, command, cause)
 
 
 def _nearly_expired(deployed: Deployment, name: str, retention: int) -> str | None:
@@ -151,7 +159,7 @@ def _hours_not_empty(deployed: Deployment, name: str, most: int) -> int:
     return next(empty, most)
 
 
-@check("warning", [*_READ, "lambda:ListEventSourceMappings"])
+@check("warning", _TARGETS_READ)
 def dead_letter_retention(deployed: Deployment) -> Iterator[Fault]:
     """A dead-letter queue keeps messages for less than the 14 days that SQS offers.
 
@@ -194,8 +202,8 @@ def redrive_policy_missing(deployed: Deployment) -> Iterator[Fault]:
 def worker_queue_missing(deployed: Deployment) -> Iterator[Fault]:
     """The queue of a worker does not exist.
 
-    Dispatches to that worker are parked. If another worker has a similar name, the command corrects
-    the jobs. If none has, it creates the queue.
+    Dispatches to that worker are parked. If the jobs seem to misspell another worker, which has at
+    least as many jobs, the command corrects them. Otherwise it creates the queue.
     """
     prefix = f"lava-{deployed.realm}-"
     for name, job_ids in worker_queues(deployed).items():
@@ -207,10 +215,27 @@ def worker_queue_missing(deployed: Deployment) -> Iterator[Fault]:
         queues = {str(url).rpartition("/")[2] for url in urls}
         workers = {queue.removeprefix(prefix) for queue in queues - {*own, *_targets(deployed)}}
         command = create_queue(name)
-        if similar := near(name.removeprefix(prefix), workers):
+        similar = near(name.removeprefix(prefix), workers)
+        if similar and _is_misspelt(deployed, name, prefix + similar[0]):
             told = f"did you mean the worker {similar[0]}? {told}"
             command = "\n".join(_renaming(deployed, job_id, similar[0]) for job_id in job_ids)
         yield Fault(name, told, command)
+
+
+def _is_misspelt(deployed: Deployment, name: str, existing: str) -> bool:
+    """Return whether jobs name a missing queue by mistake, and mean an existing one.
+
+    Otherwise somebody has deleted the queue. Names such as `core1` and `core2` are of two workers.
+    A misspelt name is in fewer jobs than the right one, or in a single job.
+    """
+    jobs = worker_queues(deployed)
+    letters = [re.sub(r"[-_.]?\d+", "", one) for one in (name, existing)]
+    is_one_edit = abs(len(name) - len(existing)) <= 1
+    return (
+        letters[0] != letters[1]
+        and is_one_edit
+        and len(jobs[name]) <= max(1, len(jobs.get(existing, ())))
+    )
 
 
 def _renaming(deployed: Deployment, job_id: str, worker: str) -> str:
@@ -277,19 +302,17 @@ def _total(deployed: Deployment, name: str) -> int:
 
 
 def _targets(deployed: Deployment) -> dict[str, str]:
-    """Return the dead-letter queues of the queues that the function reads: ARNs by name."""
+    """Return the dead-letter queues of the queues that the function reads: ARNs by name.
+
+    A worker's queue is not one of them, even if a redrive policy names it: its messages are
+    dispatches.
+    """
     arns = {deployed.redrive_target(name) for name in deployed.source_queues}
-    return {arn.rpartition(":")[2]: arn for arn in sorted(filter(None, arns))}
+    targets = {arn.rpartition(":")[2]: arn for arn in sorted(filter(None, arns))}
+    workers = worker_queues(deployed)
+    return {name: arn for name, arn in targets.items() if name not in workers}
 
 
 def _retaining(queue: dict[str, str]) -> str:
     """Return the command that has a queue keep its messages, for as long as SQS can."""
     return set_queue(queue, MessageRetentionPeriod=str(_MAX_RETENTION))
-
-
-def _redriving(deployed: Deployment) -> str:
-    """Return the command that redrives what is in the function's own queue."""
-    command = f"lava-s3trigger dead-letters redrive --queue own --realm {deployed.realm}"
-    if deployed.function_name != f"lava-{deployed.realm}-s3trigger":
-        command += f" --function {shlex.quote(deployed.function_name)}"
-    return command
