@@ -44,6 +44,7 @@ def corrected(text: str, name: str = "t.yaml", *, with_unsafe: bool = False) -> 
         ("prefix: 2026/", 'prefix: "2026"'),
         ("prefix: no/", 'prefix: "no"'),
         ("prefix: a//", "prefix: a//"),
+        ("prefix: a/\nx-lint-ignore: LT201", "prefix: a/\nx-lint-ignore: LT201"),
         ('prefix: "/"', 'prefix: "/"'),
         ("prefix: lo*gs/*", "prefix: lo*gs/*"),
         ("prefix: &p incoming/", "prefix: &p incoming/"),
@@ -103,7 +104,7 @@ def test_a_condition_whose_short_words_differ_is_never_renamed(name: str) -> Non
         ("in/", [], True),
         ("in/", ["out"], True),
         ("in/", ["in/deeper"], True),
-        ("in/", ["in/"], True),
+        ("in/", ["in/"], False),  # the key in/ would fire only it
         ("in/", ["in"], False),  # the key in/ would fire it
         ("in/", ["*"], False),  # keys below in would be hidden from it
         ("in/a/", ["in"], False),
@@ -126,6 +127,20 @@ def test_a_prefix_is_corrected_unless_other_entries_get_or_lose_keys(
     assert found.fix
     assert found.fix.is_safe is is_safe
     assert (corrected(text) != text) is is_safe
+
+
+def test_entries_at_one_or_nested_folders_are_corrected_together() -> None:
+    entries = [("orders", "in/"), ("orders", "in/*"), ("s3://orders", "in/x/"), ("orders", "in/")]
+    text = json.dumps(
+        [trigger_entry(f"t{n}", prefix, bucket=name) for n, (name, prefix) in enumerate(entries)]
+    )
+
+    result = fixed(load_texts([("t.yaml", text)]), checked)
+
+    corrections = [each.fix for each in result.before.findings if each.rule[:4] == "LT20"]
+    assert [fix.is_safe for fix in corrections if fix] == [True] * 5
+    places = [(each["bucket"], each["prefix"]) for each in json.loads(result.texts["t.yaml"])]
+    assert places == [("orders", "in"), ("orders", "in"), ("orders", "in/x"), ("orders", "in")]
 
 
 def test_what_is_shown_as_corrected_is_what_is_corrected() -> None:
@@ -289,12 +304,6 @@ def test_a_file_that_changed_since_it_was_read_is_left_alone(tmp_path: Path) -> 
 
     assert path.read_text() == "another: text\n"
     assert [each.name for each in tmp_path.iterdir()] == ["t.yaml"]
-
-
-def test_an_ignored_finding_is_not_corrected() -> None:
-    text = f"{HEAD}prefix: a/\nx-lint-ignore: LT201\n{TAIL}"
-
-    assert corrected(text) == text
 
 
 @pytest.fixture
