@@ -178,6 +178,21 @@ def test_only_what_helps_is_offered_the_smallest_change_first(
     assert [each["change"] for each in World.of(case).explain()["changes"]] == changes
 
 
+@cases(
+    ("trigger", "other", "also"),
+    {
+        "a narrow entry": ({"prefix": "in/"}, {"prefix": "*"}, 'hides "u" at and below "in"'),
+        "a broad entry": ({"prefix": "*"}, {"enabled": False}, 'no longer fires outside "in"'),
+        "beside another": ({"prefix": "in/"}, {}, None),
+        "nothing above": ({"prefix": "in/"}, {"prefix": "out"}, None),
+    },
+)
+def test_what_a_new_place_does_to_other_objects(trigger: Plain, other: Plain, also: Any) -> None:
+    world = World.of({"trigger": trigger, "others": [beside(if_size_gt=9, **other)]})
+    [change] = [each for each in world.explain()["changes"] if each["change"] == 'prefix: "in"']
+    assert change.get("also") == also
+
+
 def test_jobs_of_which_nothing_is_known_need_no_change() -> None:
     event = World.of({"trigger": {"job_id": "nightly"}}).explain(knows_jobs=False)
     assert (event["outcome"], event["changes"]) == ("dispatched", [])

@@ -62,14 +62,17 @@ class Change:
     text: str
     dispatches: tuple[str, ...]
     """Ids of the jobs that would be dispatched, and are not without it."""
+    also: str | None = None
+    """What it would do to other objects, if an entry gets another place."""
 
     def json(self) -> dict[str, Any]:
         """Return the change as `explain` prints it."""
-        return {
+        document = {
             "trigger_id": self.trigger_id,
             "change": self.text,
             "dispatches": list(self.dispatches),
         }
+        return document | {"also": self.also} if self.also else document
 
 
 @dataclass(slots=True)
@@ -156,7 +159,29 @@ class _Changes:
             ]
         owner = _id_of(trial.entry)
         jobs = tuple(job for job_ids in by_trigger.values() for job in job_ids)
-        return [Change(owner, trial.text, jobs)] if jobs else []
+        return [Change(owner, trial.text, jobs, self._also(trial))] if jobs else []
+
+    def _also(self, trial: _Trial) -> str | None:
+        """Return what else changes if a trial moves an entry, or puts it into the table."""
+        entry, table = cast("Entry", trial.entry), self._entries.triggers
+        new = replace(entry, item=trial.item or {})
+        bucket, prefix, before = new.text("bucket"), new.text("prefix"), entry.text("prefix")
+        is_there = table.by_id.get(str(entry.id)) is entry
+        if not (bucket and prefix) or (
+            is_there and (entry.text("bucket"), before) == (bucket, prefix)
+        ):
+            return None
+        if is_there and before in [*prefixes(prefix)][1:]:
+            return f"no longer fires outside {_json(prefix)}"
+        others: dict[str | None, list[str]] = {}
+        for other in table:
+            if other is not entry and other.text("bucket") == bucket:
+                others.setdefault(other.text("prefix"), []).append(_json(other.id))
+        at, *above = prefixes(prefix)
+        hidden = next((others[place] for place in above if place in others), None)
+        if at in others or not hidden:
+            return None
+        return f"hides {', '.join(sorted(hidden))} at and below {_json(prefix)}"
 
     def _with(self, trial: _Trial) -> list[Entry]:
         """Return the entries that decide on a trial.
