@@ -26,6 +26,12 @@ _FNMATCH: Final = ("if_fnmatch", "if_not_fnmatch")
 _EVENT_TYPE: Final = ("if_event_type", "if_not_event_type")
 # They have no meaning in fnmatch, and few keys contain them.
 _REGEX: Final = re.compile(r"\\[.dwsDWS/]|^\^|\$$|^\.\*|\([^)]*\|[^)]*\)|\]\+|\.\+|\.\*\\")
+_SHELL: Final = (
+    (re.compile(r"\[\^"), "[^...] does not exclude in a pattern; write [!...]"),
+    # At the start, the folders of the prefix are enough for it.
+    (re.compile(r"(?<=.)\*\*/"), "**/ is the same as */, so it needs a folder; write *"),
+)
+"""Syntax of shells that means something else in a pattern, each with what is wrong."""
 _BRACES: Final = re.compile(r"\{([^{},]*(?:,[^{},]*)+)\}")
 _MAX_BRACES: Final = 20
 _MAX_COMPARED: Final = 10_000
@@ -56,7 +62,8 @@ def impossible(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
 def foreign_syntax(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
     r"""A pattern has syntax of regular expressions or of shells, which `fnmatch` does not have.
 
-    Only `*`, `?` and `[...]` are special. For `.*\.csv$` write `*.csv`; for `*.{csv,tsv}` write a
+    Only `*`, `?` and `[...]` are special. For `.*\.csv$` write `*.csv`; for `[^_]*` write `[!_]*`;
+    for `in/**/*.csv`, which does not match `in/a.csv`, write `in/*.csv`. For `*.{csv,tsv}` write a
     list, as `--fix --unsafe-fixes` does: `["*.csv", "*.tsv"]`.
     """
     for name in (*_FNMATCH, *_EVENT_TYPE):
@@ -79,6 +86,10 @@ def foreign_syntax(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Foun
                     path,
                     text=match[0],
                 )
+            else:
+                for syntax, wrong in _SHELL:
+                    if match := syntax.search(pattern):
+                        yield Found(f"{shown(pattern)}: {wrong}", path, text=match[0])
 
 
 def _listed(pattern: str) -> list[str]:
