@@ -507,7 +507,9 @@ VALUES: Final = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(WORDS, inner, max_size=3),
     max_leaves=6,
 )
-PATTERNS: Final = st.sampled_from(["*.csv", "*.csv.gz", "*/a?.txt", "*.[ct]sv", "*"])
+PATTERNS: Final = st.sampled_from(
+    ["*.csv", "*.csv.gz", "*/a?.txt", "*.[ct]sv", "*/My Files/*", "*"]
+)
 EXCLUDED: Final = st.sampled_from(["*/draft/*", "*.tmp", "*~"])
 BOTH_ROUTES: Final = st.sampled_from(
     ["ObjectCreated:*", ["ObjectRemoved:*", "ObjectDeleted:*"], ["ObjectTag*"], "*"]

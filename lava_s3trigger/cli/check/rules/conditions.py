@@ -69,7 +69,9 @@ def foreign_syntax(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Foun
     for name in (*_FNMATCH, *_EVENT_TYPE):
         for path, pattern in checked.patterns(name):
             braces = _BRACES.search(pattern)
-            listed = _expanded(pattern) if braces else _listed(pattern)
+            listed = (
+                _expanded(pattern) if braces else _listed(pattern, checked.prefix or WHOLE_BUCKET)
+            )
             if braces or len(listed) > 1:
                 what = "braces mean" if braces else "a list in one text means"
                 is_alone = len(path) == 1 and len(listed) <= _MAX_BRACES
@@ -92,10 +94,18 @@ def foreign_syntax(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Foun
                         yield Found(f"{shown(pattern)}: {wrong}", path, text=match[0])
 
 
-def _listed(pattern: str) -> list[str]:
-    """Return the patterns of a text such as `*.csv|*.tsv`, if each is a pattern by its own."""
+def _listed(pattern: str, prefix: str) -> list[str]:
+    """Return the patterns of a text such as `*.csv|*.tsv`, if each is a pattern by its own.
+
+    A text such as `*/My Folder/*` is one pattern: `Folder/*` matches no key below the prefix.
+    """
     parts = re.split(r"\s*[|,;]\s*|\s+", pattern.strip())
-    is_list = all(WILDCARDS.search(part) and (part[0] == "*" or "/" in part) for part in parts)
+    is_any_folder = prefix != WHOLE_BUCKET or re.search(r"[|,;]", pattern)
+    is_list = all(
+        WILDCARDS.search(part)
+        and (part[0] == "*" or (is_any_folder and "/" in part and can_match(part, prefix)))
+        for part in parts
+    )
     return parts if is_list else [pattern]
 
 
