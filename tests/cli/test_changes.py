@@ -161,6 +161,7 @@ UP: Final = "in/a.csv"
             {"trigger": {"job_id": "stage"}, "jobs": ["range"]},
             ['add job "stage"'],
         ),
+        "an id that no job can have": ({"trigger": {"job_id": "{{ '' }}"}}, []),
         "it fires": ({}, []),
         "two things": ({"trigger": {"enabled": False, "if_size_gt": 5}}, []),
         "another folder": ({"trigger": {"prefix": "out"}}, []),

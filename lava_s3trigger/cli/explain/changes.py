@@ -23,7 +23,7 @@ from lava_s3trigger.cli.decide.document import pending_message
 from lava_s3trigger.cli.entries.dynamodb import attribute_of
 from lava_s3trigger.cli.entries.memory import MemoryTriggers
 from lava_s3trigger.conditions import KINDS, is_condition
-from lava_s3trigger.jobs import Job
+from lava_s3trigger.jobs import Job, can_exist
 from lava_s3trigger.triggers import prefixes
 
 from . import guesses
@@ -272,7 +272,7 @@ class _Changes:
             for job_ids in _renamed_job(entry, job, list(known)):
                 yield _set(MEND, entry, "job_id", job_ids)
         verb = _VERBS.get(job.kind or "")
-        if verb:
+        if verb and can_exist(job.job_id):
             sound = Job(job.job_id, _ANY_WORKER, enabled=True)
             # The real jobs need no method of a map but this one.
             jobs: Any = ChainMap({job.job_id: sound}, cast("Any", self._entries.jobs))
