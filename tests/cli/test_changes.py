@@ -159,6 +159,8 @@ UP: Final = "in/a.csv"
             ['add job "stage"'],
         ),
         "an id that no job can have": ({"trigger": {"job_id": "{{ '' }}"}}, []),
+        "its opposite would hold": ({"trigger": {"if_fnmach": "x"}}, ["remove if_fnmach"]),
+        "it would hold": ({"trigger": {"if_nt_fnmatch": "*"}}, ["remove if_nt_fnmatch"]),
         "it fires": ({}, []),
         "two things": ({"trigger": {"enabled": False, "if_size_gt": 5}}, []),
         "another folder": ({"trigger": {"prefix": "out"}}, []),

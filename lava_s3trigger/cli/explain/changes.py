@@ -290,7 +290,7 @@ def _of_fields(entry: Entry, event: S3Event) -> Iterator[_Trial]:
     known |= {f"{start}{name}" for name in KINDS for start in ("if_", "if_not_")}
     for name in entry.item:
         if name not in known and not name.startswith(("x-", "X-")):
-            for better in guesses.names(name, known - entry.item.keys()):
+            for better in _meant(name, known - entry.item.keys()):
                 yield _renamed(entry, name, better)
         value = _value(entry, name)
         for corrected in _corrected(name, value, event, str(entry.text("prefix"))):
@@ -302,6 +302,14 @@ def _of_fields(entry: Entry, event: S3Event) -> Iterator[_Trial]:
                 yield _removed(REMOVE, entry, name, inner)
         elif name not in _KEPT:
             yield _removed(REMOVE, entry, name)
+
+
+def _meant(name: str, known: Collection[str]) -> list[str]:
+    """Return fields close to a name. A condition and its opposite are never both among them."""
+    names = list(guesses.names(name, known))
+    return [
+        close for close in names if close.startswith("if_not_") == names[0].startswith("if_not_")
+    ]
 
 
 def _corrected(name: str, value: Any, event: S3Event, prefix: str) -> Iterator[Any]:
