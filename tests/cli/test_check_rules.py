@@ -409,9 +409,10 @@ TOGETHER: Final[list[tuple[list[Any], list[str]]]] = [
     (two({"delay": 0}, {}), ["LT206"]),
     (two({"jinja": True, "parameters": {}}, {"globals": None}), ["LT206"]),
     (two({"job_id": ["load"]}, {"job_id": "load"}), ["LT206"]),
+    (two({"job_id": ["load", "scan"]}, {"job_id": ["scan", "load"]}), ["LT206"]),
     (two({"if_fnmatch": "*.csv"}, {"if_fnmatch": "*.tsv"}), []),
     (two({"if_size_gt": 1}, {"if_size_gt": "1KB"}), []),
-    (two({"job_id": ["load", "scan"]}, {"job_id": ["scan", "load"]}), []),
+    (two({"job_id": ["load", "scan"]}, {"job_id": ["load", "other"]}), []),
     (two({"parameters": {"a": 1}}, {"parameters": {"a": "1"}}), []),
 ]
 
