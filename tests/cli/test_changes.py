@@ -184,7 +184,6 @@ def test_only_what_helps_is_offered_the_smallest_change_first(
         "a narrow entry": ({"prefix": "in/"}, {"prefix": "*"}, 'hides "u" at and below "in"'),
         "a broad entry": ({"prefix": "*"}, {"enabled": False}, 'no longer fires outside "in"'),
         "beside another": ({"prefix": "in/"}, {}, None),
-        "nothing above": ({"prefix": "in/"}, {"prefix": "out"}, None),
     },
 )
 def test_what_a_new_place_does_to_other_objects(trigger: Plain, other: Plain, also: Any) -> None:
