@@ -70,6 +70,11 @@ def _enabled(value: Any) -> bool:
     return isinstance(value, str) or units.boolean(value)
 
 
+def can_exist(job_id: str) -> bool:
+    """Return whether DynamoDB can have a job with an id, which is a key of its table."""
+    return 0 < utf8_bytes(job_id) <= MAX_JOB_ID_BYTES
+
+
 def unusable(job_id: str, error: InvalidEntryError) -> UserError:
     """Return the user error for a job with an invalid entry."""
     return UserError(f"bad entry of job {shown(job_id)}: {error}", "bad_job", error.errors)
@@ -112,9 +117,7 @@ class JobTable:
         job = self._jobs.get(job_id)
         if job is not None:
             return job
-        if (
-            not 0 < utf8_bytes(job_id) <= MAX_JOB_ID_BYTES
-        ):  # it has any length, so it must not be cached
+        if not can_exist(job_id):  # it has any length, so it must not be cached
             raise UserError(f"no job {shown(job_id)} in {self.name}", "no_such_job")
         error = self._bad.get(job_id)
         if error is None:

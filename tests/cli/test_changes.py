@@ -109,9 +109,6 @@ def beside(**fields: Any) -> Plain:
 class TestOffered:
     """What mends a case is offered, and mends it."""
 
-    def test_there_are_a_hundred_cases(self) -> None:
-        assert len({case["id"] for case in CASES}) == len(CASES) >= 100
-
     @pytest.mark.parametrize("case", CASES, ids=lambda case: case["id"])
     def test_the_change_that_mends_it(self, case: Plain) -> None:
         world = World.of(case)
@@ -161,6 +158,9 @@ UP: Final = "in/a.csv"
             {"trigger": {"job_id": "stage"}, "jobs": ["range"]},
             ['add job "stage"'],
         ),
+        "an id that no job can have": ({"trigger": {"job_id": "{{ '' }}"}}, []),
+        "its opposite would hold": ({"trigger": {"if_fnmach": "x"}}, ["remove if_fnmach"]),
+        "it would hold": ({"trigger": {"if_nt_fnmatch": "*"}}, ["remove if_nt_fnmatch"]),
         "it fires": ({}, []),
         "two things": ({"trigger": {"enabled": False, "if_size_gt": 5}}, []),
         "another folder": ({"trigger": {"prefix": "out"}}, []),
@@ -176,6 +176,20 @@ def test_only_what_helps_is_offered_the_smallest_change_first(
     case: Plain, changes: list[str]
 ) -> None:
     assert [each["change"] for each in World.of(case).explain()["changes"]] == changes
+
+
+@cases(
+    ("trigger", "other", "also"),
+    {
+        "a narrow entry": ({"prefix": "in/"}, {"prefix": "*"}, 'hides "u" at and below "in"'),
+        "a broad entry": ({"prefix": "*"}, {"enabled": False}, 'no longer fires outside "in"'),
+        "beside another": ({"prefix": "in/"}, {}, None),
+    },
+)
+def test_what_a_new_place_does_to_other_objects(trigger: Plain, other: Plain, also: Any) -> None:
+    world = World.of({"trigger": trigger, "others": [beside(if_size_gt=9, **other)]})
+    [change] = [each for each in world.explain()["changes"] if each["change"] == 'prefix: "in"']
+    assert change.get("also") == also
 
 
 def test_jobs_of_which_nothing_is_known_need_no_change() -> None:

@@ -404,14 +404,13 @@ TOGETHER: Final[list[tuple[list[Any], list[str]]]] = [
     # Work is compared by its meaning.
     (two({"if_fnmatch": "*.csv"}, {"if_fnmatch": ["*.csv"]}), ["LT206"]),
     (two({"if_fnmatch": ["*.a", "*.b"]}, {"if_fnmatch": ["*.b", "*.a"]}), ["LT206"]),
-    (two({"if_size_gt": "1KB"}, {"if_size_gt": 1000}), ["LT206"]),
-    (two({"delay": "1m"}, {"delay": 60}), ["LT206"]),
-    (two({"delay": 0}, {}), ["LT206"]),
-    (two({"jinja": True, "parameters": {}}, {"globals": None}), ["LT206"]),
+    (two({"if_size_gt": "1KB", "delay": "1m"}, {"if_size_gt": 1000, "delay": 60}), ["LT206"]),
+    (two({"delay": 0, "jinja": True, "parameters": {}}, {"globals": None}), ["LT206"]),
     (two({"job_id": ["load"]}, {"job_id": "load"}), ["LT206"]),
+    (two({"job_id": ["load", "scan"]}, {"job_id": ["scan", "load"]}), ["LT206"]),
     (two({"if_fnmatch": "*.csv"}, {"if_fnmatch": "*.tsv"}), []),
     (two({"if_size_gt": 1}, {"if_size_gt": "1KB"}), []),
-    (two({"job_id": ["load", "scan"]}, {"job_id": ["scan", "load"]}), []),
+    (two({"job_id": ["load", "scan"]}, {"job_id": ["load", "other"]}), []),
     (two({"parameters": {"a": 1}}, {"parameters": {"a": "1"}}), []),
 ]
 
@@ -507,7 +506,9 @@ VALUES: Final = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(WORDS, inner, max_size=3),
     max_leaves=6,
 )
-PATTERNS: Final = st.sampled_from(["*.csv", "*.csv.gz", "*/a?.txt", "*.[ct]sv", "*"])
+PATTERNS: Final = st.sampled_from(
+    ["*.csv", "*.csv.gz", "*/a?.txt", "*.[ct]sv", "*/My Files/*", "*"]
+)
 EXCLUDED: Final = st.sampled_from(["*/draft/*", "*.tmp", "*~"])
 BOTH_ROUTES: Final = st.sampled_from(
     ["ObjectCreated:*", ["ObjectRemoved:*", "ObjectDeleted:*"], ["ObjectTag*"], "*"]

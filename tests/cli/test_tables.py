@@ -83,8 +83,11 @@ def test_what_cannot_be_in_the_index_matches_nothing(prefix: Any) -> None:
     assert list(MemoryTriggers([trigger("t", prefix, enabled=True)])) == []
 
 
-def test_an_unknown_job_is_there_and_enabled() -> None:
+def test_an_unknown_job_is_there_and_enabled_if_a_job_can_have_its_id() -> None:
     assert UnknownJobs()["any"].enabled
+    for job_id in ("", "é" * 1025):
+        with pytest.raises(UserError):
+            UnknownJobs()[job_id]
 
 
 def test_a_plain_value_is_an_attribute() -> None:

@@ -189,7 +189,7 @@ class TestText:
 
 
 class TestChanges:
-    TEXT = "trigger_id: t # mine\nif_fnmatch: '*.csv'\nparameters: {a: 1, b: 2}\nenabled: false\n"
+    TEXT = "trigger_id: t # mine\nif_fnmatch: '*.csv'\nparameters: {a z: 1, b: 2}\nenabled: false\n"
 
     @pytest.mark.parametrize(
         ("change", "before", "after"),
@@ -197,7 +197,7 @@ class TestChanges:
             ("enabled: true", "enabled: false", "enabled: true"),
             ('if_fnmatch: ["*.a", "*.b"]', "if_fnmatch: '*.csv'", "if_fnmatch:\n  - '*.a'"),
             ("remove if_fnmatch", "if_fnmatch: '*.csv'\n", ""),
-            ("remove parameters.a", "{a: 1, b: 2}", "{b: 2}"),
+            ("remove parameters.a z", "{a z: 1, b: 2}", "{b: 2}"),
             ("rename if_fnmatch to if_size_gt", "if_fnmatch:", "if_size_gt:"),
         ],
     )

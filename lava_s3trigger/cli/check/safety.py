@@ -42,27 +42,53 @@ def with_corrections(findings: Iterable[Finding], entries: Iterable[Entry]) -> l
         findings: The findings.
         entries: All entries of the run.
     """
-    checked: list[Finding] = []
     findings = list(findings)
     if not any(finding.fix for finding in findings):
         return findings
     shared = _shared(findings)
     taken: dict[str, list[Span]] = {}
-    places = _Places(entries)
-    for finding in findings:
-        span, fix = _span(finding), finding.fix
-        if not (fix and span and finding.file and finding.entry):
-            checked.append(replace(finding, fix=None))
-            continue
-        others = taken.setdefault(finding.file.name, [])
-        is_free = all(span.end <= other.start or other.end <= span.start for other in others)
-        if not is_free or (finding.file.name, span.start) in shared:
-            checked.append(replace(finding, fix=None))
-            continue
-        others.append(span)
-        is_safe = fix.is_safe and places.move(finding.entry, fix)
-        checked.append(replace(finding, fix=replace(fix, is_safe=is_safe)))
-    return checked
+    possible = [
+        finding if _is_possible(finding, shared, taken) else replace(finding, fix=None)
+        for finding in findings
+    ]
+    moved = _Places(entries).safely_moved(possible)
+    return [_with_safety(finding, moved) for finding in possible]
+
+
+def _is_possible(
+    finding: Finding, shared: set[tuple[str, int]], taken: dict[str, list[Span]]
+) -> bool:
+    """Return whether a correction can be written; it then takes its place in the file."""
+    span = _span(finding)
+    if not (span and finding.file) or (finding.file.name, span.start) in shared:
+        return False
+    others = taken.setdefault(finding.file.name, [])
+    if not all(span.end <= other.start or other.end <= span.start for other in others):
+        return False
+    others.append(span)
+    return True
+
+
+def _with_safety(finding: Finding, moved: set[int]) -> Finding:
+    """Return a finding whose correction says whether it is safe.
+
+    Args:
+        finding: The finding.
+        moved: Identities of the entries that can be moved safely.
+    """
+    entry, fix = finding.entry, finding.fix
+    if not (entry and fix):
+        return finding
+    is_safe = fix.is_safe and (not _new_key(entry, fix) or id(entry) in moved)
+    return replace(finding, fix=replace(fix, is_safe=is_safe))
+
+
+def _new_key(entry: Entry, fix: Fix) -> dict[str, str | None]:
+    """Return the field that finds an entry, if a correction changes one, with its new value."""
+    name = str(fix.value if fix.of_name else fix.path[0])
+    if entry.kind != "trigger" or len(fix.path) > 1 or name not in KEYS:
+        return {}
+    return {name: entry.text(str(fix.path[0])) if fix.of_name else str(fix.value)}
 
 
 def _span(finding: Finding) -> Span | None:
@@ -121,28 +147,45 @@ class _Places:
         self._by_id = {entry.id: entry for entry in triggers if _place(_keys(entry))}
         self._count = Counter(_place(_keys(entry)) for entry in self._by_id.values())
 
-    def move(self, entry: Entry, fix: Fix) -> bool:
-        """Make a correction if no other entry gets or loses keys by it; return whether it does."""
-        if entry.kind != "trigger":
-            return True
-        before = _keys(entry)
-        name = str(fix.value if fix.of_name else fix.path[0])
-        if len(fix.path) > 1 or name not in KEYS:
-            return True
-        value = entry.text(str(fix.path[0])) if fix.of_name else str(fix.value)
-        after = before | {name: value}
-        new_id = after.get("trigger_id")
-        if self._by_id.get(new_id, entry) is not entry:
-            return False
+    def safely_moved(self, findings: Iterable[Finding]) -> set[int]:
+        """Make corrections of places, and return the identities of the entries they are safe for.
+
+        All corrections of an entry are made at once, and entries are moved together to their new
+        place: one that stayed behind would take keys from the others. Longer places are first,
+        since an entry at a shorter one takes keys for which nothing fires now.
+        """
+        changed: dict[int, tuple[Entry, dict[str, str | None]]] = {}
+        for finding in findings:
+            entry, fix = finding.entry, finding.fix
+            if entry and fix and fix.is_safe and (new := _new_key(entry, fix)):
+                changed.setdefault(id(entry), (entry, {}))[1].update(new)
+        arriving: dict[Place | None, list[Entry]] = {}
+        for entry, new in changed.values():
+            keys = _keys(entry) | new
+            if self._by_id.get(keys["trigger_id"], entry) is entry:
+                arriving.setdefault(_place(keys), []).append(entry)
+        places = sorted(arriving, key=lambda place: len(place.prefix) if place else 0, reverse=True)
+        return {
+            id(entry)
+            for place in places
+            if self._move(arriving[place], place)
+            for entry in arriving[place]
+        }
+
+    def _move(self, entries: list[Entry], new: Place | None) -> bool:
+        """Move entries if no entry gets or loses keys by it, and return whether that is so."""
         # An entry that another one with its id replaces is not in the table.
-        is_there = self._by_id.get(entry.id) is entry
-        old, new = _place(before) if is_there else None, _place(after)
-        if old:
-            self._count[old] -= 1
-        if (old and self._is_below(old)) or (new and self._is_below(new)):
-            self._count[old] += bool(old)
+        left = Counter(
+            place
+            for entry in entries
+            if self._by_id.get(entry.id) is entry and (place := _place(_keys(entry)))
+        )
+        self._count -= left
+        is_shared = any(new and place.bucket == new.bucket and self._count[place] for place in left)
+        if is_shared or any(self._is_below(place) for place in [*left, new] if place):
+            self._count += left
             return False
-        self._count[new] += 1
+        self._count[new] += len(entries)
         return True
 
     def _is_below(self, place: Place) -> bool:

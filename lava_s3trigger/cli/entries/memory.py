@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from lava_s3trigger.errors import InvalidEntryError, UserError
-from lava_s3trigger.jobs import Job, read_job, unusable
+from lava_s3trigger.jobs import Job, can_exist, read_job, unusable
 from lava_s3trigger.triggers import Walk, levels_by_prefix, walk
 from lava_s3trigger.units import shown
 
@@ -100,8 +100,14 @@ class MemoryJobs:
 
 
 class UnknownJobs:
-    """Unknown jobs: each is assumed to exist and to be enabled."""
+    """Unknown jobs: each is assumed to exist and to be enabled, if a job can have its id."""
 
     def __getitem__(self, job_id: str) -> Job:
-        """Return a job, with `UNKNOWN_WORKER`."""
+        """Return a job, with `UNKNOWN_WORKER`.
+
+        Raises:
+            UserError: No job can have the id.
+        """
+        if not can_exist(job_id):
+            raise UserError(f"no job can have the id {shown(job_id)}", "no_such_job")
         return Job(job_id, UNKNOWN_WORKER, enabled=True)

@@ -23,7 +23,7 @@ from lava_s3trigger.cli.decide.document import pending_message
 from lava_s3trigger.cli.entries.dynamodb import attribute_of
 from lava_s3trigger.cli.entries.memory import MemoryTriggers
 from lava_s3trigger.conditions import KINDS, is_condition
-from lava_s3trigger.jobs import Job
+from lava_s3trigger.jobs import Job, can_exist
 from lava_s3trigger.triggers import prefixes
 
 from . import guesses
@@ -62,14 +62,17 @@ class Change:
     text: str
     dispatches: tuple[str, ...]
     """Ids of the jobs that would be dispatched, and are not without it."""
+    also: str | None = None
+    """What it would do to other objects, if an entry gets another place."""
 
     def json(self) -> dict[str, Any]:
         """Return the change as `explain` prints it."""
-        return {
+        document = {
             "trigger_id": self.trigger_id,
             "change": self.text,
             "dispatches": list(self.dispatches),
         }
+        return document | {"also": self.also} if self.also else document
 
 
 @dataclass(slots=True)
@@ -156,7 +159,29 @@ class _Changes:
             ]
         owner = _id_of(trial.entry)
         jobs = tuple(job for job_ids in by_trigger.values() for job in job_ids)
-        return [Change(owner, trial.text, jobs)] if jobs else []
+        return [Change(owner, trial.text, jobs, self._also(trial))] if jobs else []
+
+    def _also(self, trial: _Trial) -> str | None:
+        """Return what else changes if a trial moves an entry, or puts it into the table."""
+        entry, table = cast("Entry", trial.entry), self._entries.triggers
+        new = replace(entry, item=trial.item or {})
+        bucket, prefix, before = new.text("bucket"), new.text("prefix"), entry.text("prefix")
+        is_there = table.by_id.get(str(entry.id)) is entry
+        if not (bucket and prefix) or (
+            is_there and (entry.text("bucket"), before) == (bucket, prefix)
+        ):
+            return None
+        if is_there and before in [*prefixes(prefix)][1:]:
+            return f"no longer fires outside {_json(prefix)}"
+        others: dict[str | None, list[str]] = {}
+        for other in table:
+            if other is not entry and other.text("bucket") == bucket:
+                others.setdefault(other.text("prefix"), []).append(_json(other.id))
+        at, *above = prefixes(prefix)
+        hidden = next((others[place] for place in above if place in others), None)
+        if at in others or not hidden:
+            return None
+        return f"hides {', '.join(sorted(hidden))} at and below {_json(prefix)}"
 
     def _with(self, trial: _Trial) -> list[Entry]:
         """Return the entries that decide on a trial.
@@ -247,7 +272,7 @@ class _Changes:
             for job_ids in _renamed_job(entry, job, list(known)):
                 yield _set(MEND, entry, "job_id", job_ids)
         verb = _VERBS.get(job.kind or "")
-        if verb:
+        if verb and can_exist(job.job_id):
             sound = Job(job.job_id, _ANY_WORKER, enabled=True)
             # The real jobs need no method of a map but this one.
             jobs: Any = ChainMap({job.job_id: sound}, cast("Any", self._entries.jobs))
@@ -265,7 +290,7 @@ def _of_fields(entry: Entry, event: S3Event) -> Iterator[_Trial]:
     known |= {f"{start}{name}" for name in KINDS for start in ("if_", "if_not_")}
     for name in entry.item:
         if name not in known and not name.startswith(("x-", "X-")):
-            for better in guesses.names(name, known - entry.item.keys()):
+            for better in _meant(name, known - entry.item.keys()):
                 yield _renamed(entry, name, better)
         value = _value(entry, name)
         for corrected in _corrected(name, value, event, str(entry.text("prefix"))):
@@ -277,6 +302,14 @@ def _of_fields(entry: Entry, event: S3Event) -> Iterator[_Trial]:
                 yield _removed(REMOVE, entry, name, inner)
         elif name not in _KEPT:
             yield _removed(REMOVE, entry, name)
+
+
+def _meant(name: str, known: Collection[str]) -> list[str]:
+    """Return fields close to a name. A condition and its opposite are never both among them."""
+    names = list(guesses.names(name, known))
+    return [
+        close for close in names if close.startswith("if_not_") == names[0].startswith("if_not_")
+    ]
 
 
 def _corrected(name: str, value: Any, event: S3Event, prefix: str) -> Iterator[Any]:

@@ -109,6 +109,7 @@ def _patterns(written: list[str], value: str, bucket: str) -> Iterator[list[str]
         lambda pattern: pattern.removeprefix("/"),
         lambda pattern: pattern.replace("**/", "*"),
         lambda pattern: pattern.replace("%", "*"),
+        lambda pattern: pattern.replace("[^", "[!"),
         _of_regular_expression,
     )
     for single in singles:

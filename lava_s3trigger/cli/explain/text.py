@@ -212,8 +212,10 @@ def _change_lines(event: Json) -> Iterator[Line]:
     yield line(Piece(title, TITLE), indent=2)
     for change in event["changes"]:
         about = f"trigger {named(change['trigger_id'])}: " if change["trigger_id"] else ""
-        jobs = f"  dispatches {', '.join(map(named, change['dispatches']))}"
-        yield line(f"{about}{change['change']}", Piece(jobs, FAINT), indent=4)
+        effect = f"  dispatches {', '.join(map(named, change['dispatches']))}"
+        if "also" in change:
+            effect += f", but {change['also']}"
+        yield line(f"{about}{change['change']}", Piece(effect, FAINT), indent=4)
 
 
 def _outcome(part: Json) -> Piece:

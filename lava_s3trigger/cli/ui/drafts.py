@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from lava_s3trigger.cli.entries.load import Entry
 
 _SET: Final = re.compile(r"(?P<field>[^ :]+): (?P<value>.*)", re.DOTALL)
-_REMOVED: Final = re.compile(r"remove (?P<path>[^ ]+)")
-_RENAMED: Final = re.compile(r"rename (?P<old>[^ ]+) to (?P<new>[^ ]+)")
+_REMOVED: Final = re.compile(r"remove (?P<path>.+)", re.DOTALL)
+_RENAMED: Final = re.compile(r"rename (?P<old>.+) to (?P<new>[^ ]+)", re.DOTALL)
 _REMOVED_ENTRY: Final = "remove the entry"
 
 

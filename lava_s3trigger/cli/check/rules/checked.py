@@ -42,6 +42,8 @@ def _meant(name: str, value: Any) -> Any:
         return value
     if kind and kind.code == "not_a_pattern":
         return sorted({value} if isinstance(value, str) else {*value})
+    if name == "job_id":
+        return sorted(meant)  # their order means nothing
     if isinstance(meant, (int, float)) and not isinstance(meant, bool):
         return float(meant)
     return {} if meant is None else meant

@@ -26,6 +26,12 @@ _FNMATCH: Final = ("if_fnmatch", "if_not_fnmatch")
 _EVENT_TYPE: Final = ("if_event_type", "if_not_event_type")
 # They have no meaning in fnmatch, and few keys contain them.
 _REGEX: Final = re.compile(r"\\[.dwsDWS/]|^\^|\$$|^\.\*|\([^)]*\|[^)]*\)|\]\+|\.\+|\.\*\\")
+_SHELL: Final = (
+    (re.compile(r"\[\^"), "[^...] does not exclude in a pattern; write [!...]"),
+    # At the start, the folders of the prefix are enough for it.
+    (re.compile(r"(?<=.)\*\*/"), "**/ is the same as */, so it needs a folder; write *"),
+)
+"""Syntax of shells that means something else in a pattern, each with what is wrong."""
 _BRACES: Final = re.compile(r"\{([^{},]*(?:,[^{},]*)+)\}")
 _MAX_BRACES: Final = 20
 _MAX_COMPARED: Final = 10_000
@@ -56,13 +62,16 @@ def impossible(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
 def foreign_syntax(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
     r"""A pattern has syntax of regular expressions or of shells, which `fnmatch` does not have.
 
-    Only `*`, `?` and `[...]` are special. For `.*\.csv$` write `*.csv`; for `*.{csv,tsv}` write a
+    Only `*`, `?` and `[...]` are special. For `.*\.csv$` write `*.csv`; for `[^_]*` write `[!_]*`;
+    for `in/**/*.csv`, which does not match `in/a.csv`, write `in/*.csv`. For `*.{csv,tsv}` write a
     list, as `--fix --unsafe-fixes` does: `["*.csv", "*.tsv"]`.
     """
     for name in (*_FNMATCH, *_EVENT_TYPE):
         for path, pattern in checked.patterns(name):
             braces = _BRACES.search(pattern)
-            listed = _expanded(pattern) if braces else _listed(pattern)
+            listed = (
+                _expanded(pattern) if braces else _listed(pattern, checked.prefix or WHOLE_BUCKET)
+            )
             if braces or len(listed) > 1:
                 what = "braces mean" if braces else "a list in one text means"
                 is_alone = len(path) == 1 and len(listed) <= _MAX_BRACES
@@ -79,12 +88,24 @@ def foreign_syntax(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Foun
                     path,
                     text=match[0],
                 )
+            else:
+                for syntax, wrong in _SHELL:
+                    if match := syntax.search(pattern):
+                        yield Found(f"{shown(pattern)}: {wrong}", path, text=match[0])
 
 
-def _listed(pattern: str) -> list[str]:
-    """Return the patterns of a text such as `*.csv|*.tsv`, if each is a pattern by its own."""
+def _listed(pattern: str, prefix: str) -> list[str]:
+    """Return the patterns of a text such as `*.csv|*.tsv`, if each is a pattern by its own.
+
+    A text such as `*/My Folder/*` is one pattern: `Folder/*` matches no key below the prefix.
+    """
     parts = re.split(r"\s*[|,;]\s*|\s+", pattern.strip())
-    is_list = all(WILDCARDS.search(part) and (part[0] == "*" or "/" in part) for part in parts)
+    is_any_folder = prefix != WHOLE_BUCKET or re.search(r"[|,;]", pattern)
+    is_list = all(
+        WILDCARDS.search(part)
+        and (part[0] == "*" or (is_any_folder and "/" in part and can_match(part, prefix)))
+        for part in parts
+    )
     return parts if is_list else [pattern]
 
 

@@ -12,7 +12,7 @@ from lava_s3trigger.units import shown
 from .registry import rule
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from .checked import CheckedEntries, CheckedEntry
 
@@ -204,29 +204,42 @@ _STRANGE: Final = (
     ),
 )
 """Parts of a prefix that keys do not have, each with what is wrong."""
+_STRANGE_STARTS: Final = (
+    *(known for known in _STRANGE if known[1].startswith("begins")),
+    (re.compile("/"), "begins with a slash, which few keys do"),
+)
+"""Such parts of a pattern."""
 
 
-@rule("LT210", "warning", "Prefix has what keys do not have")
+@rule("LT210", "warning", "Prefix or pattern has what keys do not have")
 def strange(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
     r"""A prefix is an address, or has characters that are rare in keys.
 
     Examples are `s3://orders/incoming`, `incoming//daily`, or the bucket's name before the folder.
+    At the prefix `*`, a pattern also must not begin with an address, the bucket's name or a slash.
     Write the key as S3 shows it, or ignore this rule if keys are like that.
     """
     prefix, bucket = checked.prefix or "", checked.bucket or ""
-    for pattern, wrong in _STRANGE:
-        match = pattern.match(prefix) if pattern in _AT_START else pattern.search(prefix)
+    if wrong := _strange(prefix, bucket, _STRANGE):
+        yield Found(f"the prefix {shown(prefix)} {wrong[0]}", ("prefix",), text=wrong[1])
+    if prefix == WHOLE_BUCKET:  # at others, LT301 finds these patterns
+        for name in ("if_fnmatch", "if_not_fnmatch"):
+            for path, text in checked.patterns(name):
+                if wrong := _strange(text, bucket, _STRANGE_STARTS):
+                    yield Found(f"{shown(text)} {wrong[0]}", path, text=wrong[1])
+
+
+def _strange(
+    text: str, bucket: str, known: Sequence[tuple[re.Pattern[str], str]]
+) -> tuple[str, str] | None:
+    """Return what is wrong with a prefix or a pattern, and the part of it; None if nothing is."""
+    for pattern, wrong in known:
+        match = pattern.match(text) if wrong.startswith("begins") else pattern.search(text)
         if match:
-            yield Found(f"the prefix {shown(prefix)} {wrong}", ("prefix",), text=match[0])
-            return
-    if bucket and (prefix == bucket or prefix.startswith(f"{bucket}/")):
-        yield Found(
-            f"the prefix {shown(prefix)} begins with the name of the bucket, which keys do not",
-            ("prefix",),
-        )
-
-
-_AT_START: Final = frozenset(pattern for pattern, wrong in _STRANGE if wrong.startswith("begins"))
+            return wrong, match[0]
+    if bucket and (text == bucket or text.startswith(f"{bucket}/")):
+        return "begins with the name of the bucket, which keys do not", bucket
+    return None
 
 
 @rule("LT211", "warning", "Upper case in the name of a bucket")

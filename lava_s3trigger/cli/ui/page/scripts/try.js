@@ -232,7 +232,8 @@ function changeElement(change) {
     {},
     h("code", {}, visible(change.change)),
     change.trigger_id && ` in ${visible(change.trigger_id)}`,
-    ` dispatches ${visible(change.dispatches.join(", "))} `,
+    ` dispatches ${visible(change.dispatches.join(", "))}`,
+    change.also ? `, but ${visible(change.also)} ` : " ",
     !isOfJob &&
       (!key || state.uri.startsWith("s3://")) &&
       h("button", { type: "button", onclick: use }, key ? "Try this key" : "Draft this change"),
