@@ -2,13 +2,16 @@
 
 import contextlib
 import fcntl
+import os
 import signal
 import struct
 import subprocess
+import sys
 import termios
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import IO, Any, AnyStr, Final
 
 import pytest
@@ -48,6 +51,21 @@ def unread(pipe: IO[Any]) -> int:
     """Return the number of bytes in a pipe that nobody has read."""
     [count] = struct.unpack("i", fcntl.ioctl(pipe, termios.FIONREAD, bytes(4)))
     return int(count)
+
+
+def run_python(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run Python in the checkout, with these variables as its environment; it must end with 0."""
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=Path(__file__).parents[1],
+        env={"PATH": os.environ["PATH"], "LAVA_REALM": "demo", "AWS_REGION": "eu-west-1"}
+        | {"AWS_ACCESS_KEY_ID": "none", "AWS_SECRET_ACCESS_KEY": "none"}
+        | variables,
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+    )
 
 
 def finish(process: subprocess.Popen[AnyStr], seconds: float = SECONDS) -> tuple[AnyStr, AnyStr]:

@@ -1,12 +1,12 @@
 """Which modules a cold start imports: each costs time."""
 
 import json
-import os
-import subprocess
 import sys
 from typing import Final
 
 import pytest
+
+from tests.processes import run_python
 
 MAX_MODULES: Final = 360
 """Of Python and of others; other versions can load a few more than Python 3.11 and 3.13."""
@@ -20,20 +20,7 @@ def modules() -> frozenset[str]:
         "import json, sys, lava_s3trigger.handler as it; it._function();"
         "print(json.dumps(sorted(sys.modules)))"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        env={
-            "AWS_ACCESS_KEY_ID": "none",
-            "AWS_REGION": "ap-southeast-2",
-            "AWS_SECRET_ACCESS_KEY": "none",
-            "LAVA_REALM": "demo",
-            "PATH": os.environ["PATH"],
-        },
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    return frozenset(json.loads(done.stdout))
+    return frozenset(json.loads(run_python("-c", code).stdout))
 
 
 NEVER: Final = frozenset(

@@ -1,11 +1,8 @@
 """The init phase rehearses the first event, and calls nothing of AWS."""
 
 import json
-import os
 import socketserver
 import ssl
-import subprocess
-import sys
 import threading
 from typing import Any, Final
 
@@ -20,7 +17,7 @@ from lava_s3trigger.rehearsal import rehearse
 from lava_s3trigger.settings import Settings
 from tests.aws_in_memory import Endpoint
 from tests.build import direct, eventbridge, job_entry, record, sns, sqs, trigger_entry
-from tools.local.server import CHECKOUT
+from tests.processes import run_python
 
 _CHILD: Final = """
 import gc, json, sys
@@ -54,23 +51,14 @@ def start(endpoint: str, *payloads: Any, **variables: str) -> tuple[list[str], l
     Returns:
         What the init phase connected to, what the payloads imported, and the log.
     """
-    done = subprocess.run(
-        [sys.executable, "-B", "-c", _CHILD, json.dumps(payloads)],
-        cwd=CHECKOUT,
-        env={
-            "AWS_EC2_METADATA_DISABLED": "true",
-            "AWS_ENDPOINT_URL": endpoint,
-            "AWS_LAMBDA_FUNCTION_NAME": "s3trigger",
-            "AWS_REGION": "us-east-1",
-            "HOME": "/nonexistent",
-            "LAVA_REALM": "demo",
-            "PATH": os.environ["PATH"],
-            **variables,
-        },
-        check=True,
-        capture_output=True,
-        text=True,
-    )
+    own = {
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "AWS_ENDPOINT_URL": endpoint,
+        "AWS_LAMBDA_FUNCTION_NAME": "s3trigger",
+        "AWS_REGION": "us-east-1",
+        "HOME": "/nonexistent",
+    }
+    done = run_python("-B", "-c", _CHILD, json.dumps(payloads), **own | variables)
     in_init, imported = json.loads(done.stdout)
     return in_init, imported, done.stderr
 

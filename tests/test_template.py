@@ -268,7 +268,6 @@ EFFECTS: Final[dict[str, dict[str, Any]]] = {
         "Function.FunctionName": FUNCTION,
         "Function.EventInvokeConfig.MaximumEventAgeInSeconds": 6 * 3600,
         "Function.EventInvokeConfig.MaximumRetryAttempts": 2,
-        "ExecutionRole.PermissionsBoundary": None,
         "ExecutionRole.RoleName": None,  # which would need CAPABILITY_NAMED_IAM
         "TriggersTable.TableName": "lava.demo.s3triggers",
         "DeadLetterQueue.QueueName": f"{FUNCTION}-dlq",
@@ -276,7 +275,6 @@ EFFECTS: Final[dict[str, dict[str, Any]]] = {
         "DeadLetterQueue.SqsManagedSseEnabled": True,
         "DeadLetterQueue.KmsMasterKeyId": None,
         "RedriveMapping.Enabled": False,
-        "RedriveMapping.ScalingConfig": {"MaximumConcurrency": 2},
         **dict.fromkeys(["DedupTable", "Outputs.DedupTableName", "Outputs.IntakeQueueArn"]),
         **dict.fromkeys([*INTAKE, "IntakeMapping"]),
     },
@@ -317,7 +315,6 @@ EFFECTS: Final[dict[str, dict[str, Any]]] = {
         "IntakeQueue.QueueName": f"{FUNCTION}-intake",
         "IntakeQueue.RedrivePolicy.deadLetterTargetArn": QUEUE(f"{FUNCTION}-intake-dlq"),
         "IntakeDeadLetterQueue.MessageRetentionPeriod": FORTNIGHT,
-        "IntakeMapping.ScalingConfig": None,
     },
 }
 """Parameters, and what properties they give, by path. None: there is no such property."""

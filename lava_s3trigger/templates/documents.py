@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from jinja2 import Template
+    from jinja2.runtime import Context
 
     from lava_s3trigger.events import S3Event
 
@@ -165,15 +166,7 @@ class Document:
         # As Template.new_context does, but without copying the variables each time, since
         # templates only read them.
         context = environment.context_class(environment, wrapped, template.name, template.blocks)
-        try:
-            rendered = _decoded(joined(template.root_render_func(context)))
-        except json.JSONDecodeError as error:
-            raise RenderingError(f"what it renders to is not JSON: {error}") from None
-        except Exception as error:  # noqa: BLE001 - a template can raise anything
-            raise RenderingError(_reason(error)) from None
-        finally:
-            forget()
-            context.vars.clear()  # macros in it refer to it, a cycle
+        rendered = _rendered(template, context)
         if type(rendered) is not type(self.value):
             raise RenderingError(f"it renders to {shown(rendered)}")
         return self._with_names_checked(rendered) if self._marker else rendered
@@ -233,6 +226,23 @@ def parsed(environment: TemplateEnvironment, value: Any, marker: str = "") -> no
 @cache
 def _environment() -> TemplateEnvironment:
     return TemplateEnvironment()
+
+
+def _rendered(template: Template, context: Context) -> Any:
+    """Render a template with its variables, and decode what it renders to.
+
+    Raises:
+        RenderingError: It cannot be rendered; the message says why.
+    """
+    try:
+        return _decoded(joined(template.root_render_func(context)))
+    except json.JSONDecodeError as error:
+        raise RenderingError(f"what it renders to is not JSON: {error}") from None
+    except Exception as error:  # noqa: BLE001 - a template can raise anything
+        raise RenderingError(_reason(error)) from None
+    finally:
+        forget()
+        context.vars.clear()  # macros in it refer to it, a cycle
 
 
 def _decoded(text: str) -> Any:

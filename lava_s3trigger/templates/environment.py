@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Final
 from jinja2 import nodes, pass_eval_context
 from jinja2.compiler import CodeGenerator
 from jinja2.filters import do_indent, do_round
+from jinja2.runtime import Context, Macro
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import Namespace
 from markupsafe import Markup, escape
@@ -41,9 +42,9 @@ from .weighing import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from jinja2 import Environment
     from jinja2.compiler import Frame
     from jinja2.nodes import EvalContext
-    from jinja2.runtime import Context
 
 MAX_OUTPUT_CHARACTERS: Final = 1024 * 1024
 """Characters that a document may render to: a message of SQS has no room for more."""
@@ -174,10 +175,43 @@ class _Code(CodeGenerator):
         super().visit_AssignBlock(node, frame)
 
 
+class _Context(Context):
+    """Variables of a template, and how it calls objects."""
+
+    def call(self, obj: Any, /, *args: Any, **kwargs: Any) -> Any:
+        """Call an object as Jinja does, without Jinja's long function around the call.
+
+        If memory is used up, CPython before 3.14 may loop forever in a function that handles
+        exceptions after its first 256 code units (https://github.com/python/cpython/issues/132508).
+        """
+        if isinstance(obj, Macro):
+            args = (self.eval_ctx, *args)
+        elif hasattr(obj, "jinja_pass_arg"):
+            return super().call(obj, *args, **kwargs)
+        kwargs.pop("_block_vars", None)
+        kwargs.pop("_loop_vars", None)
+        return _called(obj, args, kwargs, self.environment)
+
+
+def _called(obj: Any, args: Any, kwargs: Any, environment: Environment) -> Any:
+    try:
+        return obj(*args, **kwargs)
+    except StopIteration:  # which would end the template, since that is a generator
+        return environment.undefined("a callable raised StopIteration")
+
+
+def _attribute(obj: Any, name: str, environment: Environment) -> Any:
+    try:
+        return getattr(obj, name)  # the sandbox does not check these further
+    except AttributeError:
+        return environment.undefined(obj=obj, name=name)
+
+
 class TemplateEnvironment(ImmutableSandboxedEnvironment):
     """Jinja's sandbox, with JSON-safe output and weighed values."""
 
     code_generator_class = _Code
+    context_class = _Context
     concat = staticmethod(_captured)
     weigh = staticmethod(weigh)
     intercepted_binops = frozenset(ImmutableSandboxedEnvironment.default_binop_table)
@@ -213,10 +247,7 @@ class TemplateEnvironment(ImmutableSandboxedEnvironment):
             elif attribute in METHODS and isinstance(obj, METHODS[attribute][0]):
                 return METHODS[attribute][1](getattr(obj, attribute))
         elif kind in _IMMUTABLE and not attribute.startswith("_"):
-            try:
-                return getattr(obj, attribute)  # the sandbox does not check these further
-            except AttributeError:
-                return self.undefined(obj=obj, name=attribute)
+            return _attribute(obj, attribute, self)
         elif kind is re.Pattern and attribute in patterns.METHODS:
             return patterns.checked(getattr(obj, attribute))
         value = super().getattr(obj, attribute)
@@ -257,10 +288,7 @@ class TemplateEnvironment(ImmutableSandboxedEnvironment):
         if type(obj) is types.BuiltinMethodType and not kwargs:
             # Most are methods in C, without Jinja's marks that allow or forbid calls. Looking
             # for marks takes longer than the call.
-            try:
-                value = obj(*args)
-            except StopIteration:  # which would end the template, since that is a generator
-                return self.undefined("a callable raised StopIteration")
+            value = _called(obj, args, kwargs, self)
             return value if type(value) is str and len(value) <= MAX_CHARACTERS else weigh(value)
         if type(obj) is type and args and isinstance(args[0], (str, bytes)) and obj in _DATES:
             # CPython crashes on a date that is made from a pickled state which it did not write.

@@ -123,7 +123,6 @@ def run_bounded(work: Callable[[], T], seconds: float = SECONDS, memory: int = M
     if not _is_listening:
         with listening():
             return run_bounded(work, seconds, memory)
-    memory_before = _limit_memory(memory)
     # Repeated, since Python swallows an exception in a finalizer. Not so soon that it
     # comes while the interrupted work is still being cleaned up.
     outer_seconds, _ = signal.setitimer(signal.ITIMER_REAL, seconds, _REPEAT_SECONDS)
@@ -132,12 +131,10 @@ def run_bounded(work: Callable[[], T], seconds: float = SECONDS, memory: int = M
     is_outer_late = outer_seconds > 0 and _is_missed
     try:
         if not is_outer_late:
-            return _work(work)
+            return _work_in_memory(work, memory)
     except _TimeUpError:
         pass
     finally:
-        # The memory first: if it is used up, the rest may need some.
-        resource.setrlimit(_DATA, memory_before)
         signal.setitimer(signal.ITIMER_REAL, 0)
         _is_missed = is_outer_late  # and not whether this one is
         if outer_seconds:
@@ -145,6 +142,19 @@ def run_bounded(work: Callable[[], T], seconds: float = SECONDS, memory: int = M
             if _is_missed:
                 raise _TimeUpError  # in the work of the outer one
     raise TimeoutError(f"it took longer than {seconds:g} s")
+
+
+def _work_in_memory(work: Callable[[], T], memory: int) -> T:
+    """Run some work, bounded in memory.
+
+    In a function of its own, so that CPython does not loop forever where memory is used up
+    (`environment._Context.call` says how).
+    """
+    before = _limit_memory(memory)
+    try:
+        return _work(work)
+    finally:
+        resource.setrlimit(_DATA, before)
 
 
 def _work(work: Callable[[], T]) -> T:

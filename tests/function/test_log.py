@@ -4,8 +4,6 @@ import json
 import logging
 import math
 import re
-import subprocess
-import sys
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any, Final
@@ -17,6 +15,7 @@ from lava_s3trigger.cli.deployed.log_line import read_line
 from lava_s3trigger.log import JsonLines, configure_logging
 from tests.build import BUCKET, NONSENSE, direct, eventbridge, failed, message, record, sns, sqs
 from tests.function.harness import Harness, fails
+from tests.processes import run_python
 
 HOSTILE: Final = [
     pytest.param('in/"}\n[ERROR] forged {"', id="quotes and line ends"),
@@ -210,21 +209,8 @@ def test_no_library_logs_before_the_function_does() -> None:
         "import logging; logging.basicConfig(level=logging.DEBUG, format='%(message)s');"
         "import lava_s3trigger.handler"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        env={
-            "AWS_ACCESS_KEY_ID": "test",
-            "AWS_LAMBDA_FUNCTION_NAME": "lava-demo-s3trigger",
-            "AWS_LAMBDA_LOG_FORMAT": "JSON",
-            "AWS_REGION": "eu-west-1",
-            "AWS_SECRET_ACCESS_KEY": "test",
-            "LAVA_REALM": "demo",
-            "LOGLEVEL": "debug",
-        },
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    function = {"AWS_LAMBDA_FUNCTION_NAME": "lava-demo-s3trigger", "LOGLEVEL": "debug"}
+    done = run_python("-c", code, AWS_LAMBDA_LOG_FORMAT="JSON", **function)
     [line] = done.stderr.splitlines()
     started = json.loads(line)
     found = (started["event"], started["realm"], started["function"])

@@ -20,6 +20,7 @@ from lava_s3trigger.templates.documents import Document, variables
 from lava_s3trigger.templates.limits import MEMORY, compile_bounded, listening, run_bounded
 from lava_s3trigger.templates.weighing import MAX_MEMBERS
 from tests.build import s3_event
+from tests.processes import run_python
 from tests.tables import cases
 
 if sys.platform != "linux":
@@ -278,16 +279,15 @@ class TestAlarm:
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """That of the outer one, just as the inner one begins."""
-        limit = limits._limit_memory  # noqa: SLF001 - it is called then
 
-        def interrupted(memory: int) -> tuple[int, int]:
+        def interrupted() -> bool:
             monkeypatch.undo()
             handler: Any = signal.getsignal(signal.SIGALRM)
             handler(signal.SIGALRM, sys._getframe(1))  # noqa: SLF001 - as Python calls it
-            return limit(memory)
+            return True
 
         def run() -> None:
-            monkeypatch.setattr(limits, "_limit_memory", interrupted)
+            monkeypatch.setattr(limits, "_is_main_thread", interrupted)
             run_bounded(lambda: None, GIVE_UP)
 
         with pytest.raises(TimeoutError):
@@ -421,3 +421,30 @@ def test_in_another_thread_nothing_runs() -> None:
         return str(caught.value)
 
     assert in_another_thread(run) == "templates and conditions run only in the main thread"
+
+
+_USE_UP: Final = """
+from lava_s3trigger.templates.documents import Document
+from lava_s3trigger.templates.limits import run_bounded
+cells = [[None] for _ in range(1_000_000)]
+def use_up(number=1000):
+    blocks = []
+    try:
+        while True:
+            blocks.append("x" * 100_000)
+    except MemoryError:
+        pass
+    for cell in cells:
+        cell[0] = number + number
+document = Document("{{ use_up() }}")
+try:
+    run_bounded(lambda: document.render({"use_up": use_up}), 60.0, 8 << 20)
+except Exception as error:
+    cells.clear()
+    print(error)
+"""
+
+
+def test_where_no_number_fits_into_memory_a_rendering_ends() -> None:
+    """Jinja's own call of a function lets CPython loop forever then, without a look at signals."""
+    assert run_python("-c", _USE_UP).stdout == "it takes too much memory\n"
