@@ -175,6 +175,10 @@ class _Code(CodeGenerator):
         super().visit_AssignBlock(node, frame)
 
 
+_ROOM: Final = 64 * 1024
+"""Bytes that must be free where a template calls a function."""
+
+
 class _Context(Context):
     """Variables of a template, and how it calls objects."""
 
@@ -190,6 +194,7 @@ class _Context(Context):
             return super().call(obj, *args, **kwargs)
         kwargs.pop("_block_vars", None)
         kwargs.pop("_loop_vars", None)
+        bytearray(_ROOM)  # if memory is used up, it fails here and not in a library's long function
         return _called(obj, args, kwargs, self.environment)
 
 
