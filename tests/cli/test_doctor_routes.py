@@ -11,6 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lava_s3trigger.cli.connect.merge import Refusal, merge
+from lava_s3trigger.cli.connect.wanted import CREATED as NEW
+from lava_s3trigger.cli.connect.wanted import wanted_by_rules
 from lava_s3trigger.cli.objects.event_types import EVENT_TYPES
 from lava_s3trigger.cli.objects.payloads import ObjectEvent, eventbridge_event
 from lava_s3trigger.cli.routes.patterns import (
@@ -24,6 +26,7 @@ from lava_s3trigger.cli.routes.patterns import without as without_field
 from lava_s3trigger.cli.routes.route import (
     Route,
     decoded,
+    doubled,
     drops_all,
     encoded,
     event_patterns,
@@ -34,6 +37,7 @@ from lava_s3trigger.cli.routes.route import (
 )
 from lava_s3trigger.triggers import Trigger
 from tests import build
+from tests.tables import cases
 
 CREATED: Final = ["s3:ObjectCreated:*"]
 ARN: Final = "arn:aws:sqs:us-east-1:123456789012:"
@@ -46,13 +50,17 @@ def trigger(prefix: str = "in", **fields: Any) -> Trigger:
 
 
 def by_s3(prefix: str = "", suffix: str = "", events: list[str] = CREATED) -> Route:
-    return Route("n", event_types(events), prefix, suffix, ("QueueConfigurations", 0))
+    return Route("n", event_types(events), prefix, suffix, place=("QueueConfigurations", 0))
 
 
 def by_rule(pattern: Mapping[str, Any], bucket: str = "b") -> Route:
     types = frozenset(each.name for each in matching_types(dict(pattern), bucket))
-    [(prefix, suffix)] = key_filters(dict(pattern))
-    return Route("r", types, prefix, suffix, rule="r")
+    [key_filter] = key_filters(dict(pattern))
+    return Route("r", types, *key_filter, rule="r")
+
+
+def key(name: str) -> Route:
+    return Route("k", event_types(CREATED), name, name, is_key=True, rule="k")
 
 
 def of_type(name: str) -> dict[str, Any]:
@@ -302,3 +310,28 @@ class TestPatterns:
             "source": ["x"],
             "detail": {"reason": ["r"]},
         }
+
+
+@cases(
+    ("one", "other", "expected"),
+    {
+        "a key and its folder": (key("in"), by_rule(of_key({"prefix": "in/"})), False),
+        "a key and a prefix of it": (key("in"), by_s3("i"), True),
+        "a key and a longer name": (key("in"), by_s3("in-old/"), False),
+        "a key and a suffix": (key("in/a.csv"), by_s3("", ".csv"), True),
+        "a key and another that it ends with": (key("in/in"), key("in"), False),
+    },
+)
+def test_routes_that_share_an_event(one: Route, other: Route, *, expected: bool) -> None:
+    assert one.overlaps(other) is other.overlaps(one) is expected
+
+
+def test_the_rules_of_many_entries_carry_each_event_once() -> None:
+    entries = [trigger(f"incoming/customer-{number:02}/daily") for number in range(30)]
+    rules = [dict(rule.pattern or {}) for rule in wanted_by_rules("b", entries, NEW).filters]
+    routes = [
+        Route("r", event_types(CREATED), *key_filter, rule=str(number))
+        for number, rule in enumerate(rules)
+        for key_filter in key_filters(rule)
+    ]
+    assert (len(rules) > 1, len(routes), doubled(routes)) == (True, 60, None)

@@ -81,22 +81,24 @@ def test_a_rule_of_several_buckets_with_a_target_of_others_stays() -> None:
     assert f"{theirs['Arn']} would lose events of my-bucket" in finding.message
 
 
-@pytest.mark.parametrize("mode", ["dispatch", "observe", "unreadable"])
-def test_a_bucket_of_another_function_that_dispatches_is_not_connected(mode: str) -> None:
+@pytest.mark.parametrize("alias", ["", ":live"])
+@pytest.mark.parametrize("mode", ["dispatch", "Observe", "unreadable"])
+def test_a_bucket_of_another_function_that_dispatches_is_not_connected(
+    mode: str, alias: str
+) -> None:
     notifications = direct()
-    notifications["LambdaFunctionConfigurations"][0]["LambdaFunctionArn"] += "-next"
+    notifications["LambdaFunctionConfigurations"][0]["LambdaFunctionArn"] += f"-next{alias}"
     realm = CannedRealm(answers=connected(notifications))
     own = realm.answers["GetFunctionConfiguration"]({})
-    other = {"FunctionArn": f"{OURS}-next", "Environment": {"Variables": {"S3TRIGGER_MODE": mode}}}
+    variables = {"LAVA_REALM": "prod", "LAVA_S3TRIGGER_MODE": mode}
+    other = {"FunctionArn": f"{OURS}-next", "Environment": {"Variables": variables}}
     realm.answers["GetFunctionConfiguration"] = lambda asked: (
         own | (other if asked["FunctionName"].endswith("-next") else {})
     )
-    assert (
-        commands(realm, "bucket-not-connected") == ""
-    )  # for `observe`, no answer of the canned realm allows one
+    assert commands(realm, "bucket-not-connected") == ""
     [finding] = found(realm, "bucket-not-connected")
-    assert f"leads to {FUNCTION}-next" in finding.message or mode == "observe"
-    assert ("which dispatches for the realm too" in finding.message) is (mode != "observe")
+    assert f"leads to {FUNCTION}-next" in finding.message or mode == "Observe"
+    assert ("which dispatches for the realm too" in finding.message) is (mode != "Observe")
 
 
 def test_a_disabled_rule_is_not_enabled_where_connect_carries_its_events() -> None:

@@ -133,7 +133,10 @@ class _Session:
         if not self.options["dry_run"]:
             # Before it writes: an interrupted run has disabled some of them.
             self._show_replays(disabled, datetime.now(UTC))
-        return self._with_conflicts(wanted, self._carry_out(wanted, "Disable these entries?"))
+        status = self._carry_out(wanted, "Disable these entries?")
+        if self.page.document["outcome"] not in ("applied", "incomplete"):
+            self.page.document.pop("replays", None)
+        return self._with_conflicts(wanted, status)
 
     def undo(self) -> int:
         """Restore the entries that a run has replaced."""

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from lava_s3trigger.cli.deployed.function import function_name, unqualified
 from lava_s3trigger.cli.deployed.realm import Deployment, UnreadableError
 from lava_s3trigger.cli.routes.route import routes
+from lava_s3trigger.errors import SettingsError
+from lava_s3trigger.settings import Settings
 
 from .merge import TO_EVENTBRIDGE
 
@@ -31,28 +35,56 @@ def rival_routes(bucket: Bucket, *, to_eventbridge: bool) -> Iterator[tuple[str,
     Yields:
         The name of the function, and the route.
     """
-    if _is_observing(bucket.deployed):
+    deployed = bucket.deployed
+    if not _is_dispatching(deployed):
         return
     configuration = bucket.configuration | ({TO_EVENTBRIDGE: {}} if to_eventbridge else {})
-    for name, arn in sorted(_rivals(bucket).items()):
-        rival = Deployment(bucket.deployed.aws, bucket.deployed.realm, name)
-        told = name
-        try:
-            is_dispatching = rival.function and not _is_observing(rival)
-        except UnreadableError:
-            is_dispatching, told = True, f"{name} (its configuration may not be read)"
-            rival.function = {"FunctionArn": arn}
-        if is_dispatching:
-            for route in routes(rival, bucket.name, configuration):
-                yield told, route
+    for name, arns in sorted(_rivals(bucket).items()):
+        for arn in sorted(arns):
+            rival = deployed.once(f"rival {arn}", partial(_rival, deployed, name, arn))
+            told = name
+            if rival.denied:
+                told = f"{name} (AWS refused {rival.denied}, so it may dispatch)"
+            if rival.is_dispatching:
+                for route in routes(rival, bucket.name, configuration):
+                    yield told, route
 
 
-def _is_observing(deployed: Deployment) -> bool:
-    return deployed.environment.get("S3TRIGGER_MODE") == "observe"
+@dataclass
+class _Rival(Deployment):
+    """Another function, as it is invoked: by its ARN, which may have a version or an alias."""
+
+    invoked_as: str = ""
+    is_dispatching: bool = True
+    denied: str = ""
+    """The action that AWS refused, so that its mode is not known."""
+
+    @property
+    def function_arn(self) -> str:
+        """The ARN that notifications, rules and subscriptions name."""
+        return self.invoked_as
 
 
-def _rivals(bucket: Bucket) -> dict[str, str]:
-    """Return the ARNs of the realm's other functions that something sends to, by their names."""
+def _rival(deployed: Deployment, name: str, arn: str) -> _Rival:
+    rival = _Rival(deployed.aws, deployed.realm, name, invoked_as=arn)
+    try:
+        rival.is_dispatching = bool(rival.function) and _is_dispatching(rival)
+    except UnreadableError as error:
+        rival.denied, rival.function = error.action, {}
+    return rival
+
+
+def _is_dispatching(deployed: Deployment) -> bool:
+    """Return whether a function dispatches for the realm; lava's own has other variables."""
+    try:
+        settings = Settings.from_env(deployed.environment)
+    except SettingsError:
+        return True
+    return settings.mode == "dispatch" and settings.realm == deployed.realm
+
+
+def _rivals(bucket: Bucket) -> dict[str, set[str]]:
+    """Return the ARNs by which something invokes the realm's other functions, by their names."""
     deployed = bucket.deployed
     notifications = bucket.configuration.get("LambdaFunctionConfigurations", [])
     arns = [notification["LambdaFunctionArn"] for notification in notifications]
@@ -62,14 +94,11 @@ def _rivals(bucket: Bucket) -> dict[str, str]:
         arns += [target["Arn"] for target in targets]
     subscriptions = deployed.read_all("sns", "list_subscriptions", "Subscriptions")
     arns += [subscription.get("Endpoint", "") for subscription in subscriptions]
-    functions = {
-        arn.rpartition(":function:")[2]: arn
-        for arn in map(unqualified, arns)
-        if ":function:" in arn
-    }
     usual = function_name(deployed.realm)
-    return {
-        name: arn
-        for name, arn in functions.items()
-        if name != deployed.function_name and (name == usual or name.startswith(f"{usual}-"))
-    }
+    rivals: dict[str, set[str]] = {}
+    for arn in arns:
+        name = unqualified(arn).rpartition(":function:")[2]
+        is_of_realm = name == usual or name.startswith(f"{usual}-")
+        if ":function:" in arn and is_of_realm and name != deployed.function_name:
+            rivals.setdefault(name, set()).add(arn)
+    return rivals

@@ -30,6 +30,7 @@ from .wanted import CREATED, wanted_by_rules, wanted_by_s3
 if TYPE_CHECKING:
     from lava_s3trigger.cli.objects.event_types import EventType
     from lava_s3trigger.cli.output.signals import Request
+    from lava_s3trigger.cli.routes.route import Route
 
     from .wanted import Wanted
 
@@ -199,12 +200,16 @@ class Session:
         with ending_in_order() as request:
             self._request = request
             self._carry_out(report.plan)
-        status = self._ended(report, "changed")
-        is_checked = self.command == "connect" and not request
-        return NO if is_checked and self._is_doubled(report) else status
+        try:
+            doubled_routes = None
+            if self.command == "connect" and not request:
+                doubled_routes = self._doubled(report)
+        finally:
+            status = self._ended(report, "changed")
+        return NO if doubled_routes else status
 
-    def _is_doubled(self, report: Report) -> bool:
-        """Return whether events come twice now, and show by which routes.
+    def _doubled(self, report: Report) -> tuple[Route, Route] | None:
+        """Return two routes by which events come twice now, and show them.
 
         Somebody else may have connected the bucket at the same time, or since the undone run.
         """
@@ -218,12 +223,14 @@ class Session:
         bucket = Bucket(deployed, self._parts, report.names.bucket)
         pair = doubled(route for route in bucket.routes if route.rule not in removed)
         if pair:
-            message(
-                f"Warning: events of {bucket.name} come twice, by {pair[0].told} and by"
+            told = (
+                f"events of {bucket.name} come twice, by {pair[0].told} and by"
                 f" {pair[1].told}: take this back with --undo, or keep one route with"
                 f" connect {bucket.name} --move"
             )
-        return pair is not None
+            message(f"Warning: {told}")
+            report.notes.append(told)
+        return pair
 
     def _carry_out(self, plan: Plan) -> None:
         """Make the changes; if it ends early, report how many were made."""

@@ -129,8 +129,10 @@ def wanted_by_rules(
                 detail["object"] = {"key": part}
             pattern = {"source": ["aws.s3"], "detail-type": group.detail_types, "detail": detail}
             filters.append(Filter(group.types, pattern=pattern))
-            prefixes = [test if isinstance(test, str) else test["prefix"] for test in part] or [""]
-            routes += [Route("", group.types, prefix, rule="") for prefix in prefixes]
+            keys = [test for test in part if isinstance(test, str)]
+            prefixes = [test["prefix"] for test in part if not isinstance(test, str)]
+            routes += [Route("", group.types, key, key, is_key=True, rule="") for key in keys]
+            routes += [Route("", group.types, prefix, rule="") for prefix in prefixes or [""]]
     return Wanted(tuple(triggers), tuple(filters), tuple(routes), (), unreachable)
 
 

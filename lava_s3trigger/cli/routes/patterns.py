@@ -93,28 +93,28 @@ def _nested(path: tuple[str, ...], value: Any) -> Json:
     return pattern
 
 
-def key_filters(pattern: Json) -> list[tuple[str, str]]:
-    """Return the pairs of prefix and suffix of the keys that a pattern matches."""
+def key_filters(pattern: Json) -> list[tuple[str, str, bool]]:
+    """Return prefix and suffix of the keys that a pattern matches, and whether it is one key."""
     try:
         tests = pattern["detail"]["object"]["key"]
     except (KeyError, TypeError):
-        return [("", "")]
+        return [("", "", False)]
     return [_key_filter(test) for test in listed(tests)]
 
 
-def _key_filter(test: Any) -> tuple[str, str]:
+def _key_filter(test: Any) -> tuple[str, str, bool]:
     if isinstance(test, str):
-        return test, test
+        return test, test, True
     if isinstance(test, dict) and len(test) == 1:
         ((name, value),) = test.items()
         if isinstance(value, str):
             if name == "prefix":
-                return value, ""
+                return value, "", False
             if name == "suffix":
-                return "", value
+                return "", value, False
             if name == "wildcard" and "\\" not in value:
-                return value.partition("*")[0], value.rpartition("*")[2] if "*" in value else value
-    return "", ""  # such as anything-but, which excludes little
+                return value.partition("*")[0], value.rpartition("*")[2], "*" not in value
+    return "", "", False  # such as anything-but, which excludes little
 
 
 def leaves(pattern: Json, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:

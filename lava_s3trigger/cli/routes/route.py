@@ -47,6 +47,8 @@ class Route:
     """S3's names of the event types that it carries."""
     prefix: str = ""
     suffix: str = ""
+    is_key: bool = False
+    """Whether it carries one key only, which is its prefix and its suffix."""
     place: tuple[str, int] | None = None
     """Kind and position of its notification; None for EventBridge."""
     rule: str | None = None
@@ -71,13 +73,20 @@ class Route:
 
     def overlaps(self, other: Route) -> bool:
         """Return whether there is an event that both carry."""
+        if not self.types & other.types:
+            return False
+        if self.is_key:
+            is_same = not other.is_key or self.prefix == other.prefix
+            return (
+                is_same
+                and self.prefix.startswith(other.prefix)
+                and self.prefix.endswith(other.suffix)
+            )
+        if other.is_key:
+            return other.overlaps(self)
         prefixes = sorted([self.prefix, other.prefix], key=len)
         suffixes = sorted([self.suffix, other.suffix], key=len)
-        return (
-            prefixes[1].startswith(prefixes[0])
-            and suffixes[1].endswith(suffixes[0])
-            and bool(self.types & other.types)
-        )
+        return prefixes[1].startswith(prefixes[0]) and suffixes[1].endswith(suffixes[0])
 
     def name_of(self, kind: EventType) -> str | None:
         """Return the event type that the function sees through this route."""
@@ -179,7 +188,7 @@ def notification_routes(configuration: Json, ours: frozenset[str] = frozenset())
                 event_types(notification.get("Events", ())),
                 decoded(filters.get("prefix", "")),
                 decoded(filters.get("suffix", "")),
-                (kind, number),
+                place=(kind, number),
                 is_ours=notification[name] in ours,
             )
 
@@ -225,8 +234,8 @@ def rule_routes(deployed: Deployment, bucket: str, *, is_disabled: bool = False)
         types = frozenset(event_type.name for event_type in matching_types(pattern, bucket))
         if types:
             by_rules += [
-                Route(f"the rule {rule['Name']}", types, prefix, suffix, rule=rule["Name"])
-                for prefix, suffix in key_filters(pattern)
+                Route(f"the rule {rule['Name']}", types, *key_filter, rule=rule["Name"])
+                for key_filter in key_filters(pattern)
             ]
     return by_rules
 

@@ -86,20 +86,21 @@ def dead_letters(deployed: Deployment) -> Iterator[Fault]:
     of the queue.
     """
     own = deployed.dead_letter_queue
-    waiting = _waiting(deployed, own)
-    if own not in worker_queues(deployed) and (waiting or is_stopped(deployed)):
-        # Not the mapping itself: a person who turns only that on has to turn it off, and
-        # redrive refuses to start while it is on.
-        command = own_command(deployed, "dead-letters redrive", "--queue own")
-        told = f"{waiting} messages wait"
-        if not waiting:
-            told = "Lambda sends all events there while the reserved concurrency is 0"
-        yield Fault(own, told, command)
+    is_own = own not in worker_queues(deployed) and deployed.queue(own) is not None
+    # Not the mapping itself: a person who turns only that on has to turn it off, and
+    # redrive refuses to start while it is on.
+    redrive = own_command(deployed, "dead-letters redrive", "--queue own")
+    own_waiting = _waiting(deployed, own) if is_own else 0
+    if own_waiting:
+        yield Fault(own, f"{own_waiting} messages wait", redrive)
     for name, arn in _targets(deployed).items():
         waiting = _waiting(deployed, name)
         if waiting:
             command = aws("sqs start-message-move-task", source_arn=arn)
             yield Fault(name, f"{waiting} messages wait", command)
+    if is_own and not own_waiting and is_stopped(deployed):
+        told = "Lambda sends all events there while the reserved concurrency is 0"
+        yield Fault(own, told, redrive)
 
 
 @check(
@@ -128,7 +129,8 @@ def messages_expire(deployed: Deployment) -> Iterator[Fault]:
             elif name in deployed.source_queues:
                 command = own_command(deployed, "tail", "--outcome failed")
             elif _waiting(deployed, name):
-                command, cause = "", "dead-letters"
+                is_of_worker = name in worker_queues(deployed)
+                command, cause = "", "redrive-to-worker" if is_of_worker else "dead-letters"
             yield Fault(name, told, command, cause)
 
 
