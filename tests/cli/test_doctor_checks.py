@@ -454,7 +454,7 @@ class TestCommands:
         [finding] = diagnose(Deployment(realm, "other", FUNCTION), checks_).findings
         assert f" tail --realm other --function {FUNCTION} --since" in finding.command
 
-    def test_messages_of_a_worker_are_no_dead_letters(self) -> None:
+    def test_dispatches_of_a_worker_are_not_dead_letters(self) -> None:
         realm = CannedRealm()
         redrive("lava-prod-core", 5)(realm)
         waiting = {"ApproximateNumberOfMessages": "1", "MessageRetentionPeriod": "60"}

@@ -219,7 +219,7 @@ def doubled(candidates: Iterable[Route]) -> tuple[Route, Route] | None:
     """Return two routes that carry the same event; None if each event comes once."""
     for one, two in itertools.combinations(candidates, 2):
         is_one_rule = one.rule is not None and one.rule == two.rule
-        if one.overlaps(two) and not is_one_rule:
+        if not is_one_rule and one.overlaps(two):
             return one, two
     return None
 
